@@ -1,0 +1,1 @@
+"""Pure meaning: no I/O, no framework, standard library only."""

@@ -1,0 +1,114 @@
+"""Holds: points set aside until a redemption is fulfilled or falls through.
+
+::
+
+    open ──capture──► captured      (part or all to the partner, the rest back to available)
+      │───void──────► voided        (refused or cancelled: all back)
+      └───expire────► expired       (nobody came in time: all back)
+
+A hold ends once. An open hold past ``expires_at`` cannot be captured, swept or not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from pointsbank.domain import accounts, journal
+from pointsbank.domain.errors import DomainError, InvalidValue, WrongState
+from pointsbank.domain.journal import EntryKind, Origin, Posting
+from pointsbank.domain.points import MilliPoints
+
+
+class HoldState(StrEnum):
+    """Where a hold is in its life."""
+
+    OPEN = "open"
+    CAPTURED = "captured"
+    VOIDED = "voided"
+    EXPIRED = "expired"
+
+
+@dataclass(eq=False)
+class HoldExpired(DomainError):
+    """The hold's time has passed; it can only be given back."""
+
+    code = "hold_expired"
+    hold_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """``amount`` milli-points of ``member`` set aside for ``partner``. member, partner: pseudonyms."""
+
+    id: UUID
+    member: UUID
+    partner: UUID
+    amount: MilliPoints
+    expires_at: datetime
+    state: HoldState = HoldState.OPEN
+    captured: MilliPoints = MilliPoints(0)
+
+    def __post_init__(self) -> None:
+        if self.amount <= 0:
+            raise InvalidValue(field="amount", rule="above_zero")
+        if not 0 <= self.captured <= self.amount:
+            raise InvalidValue(field="captured", rule="within_hold")
+
+    def opening(self, origin: Origin, *, at: datetime) -> journal.JournalEntry:
+        """Return the entry available → held that opens this hold."""
+        moved = journal.transfer(accounts.available(self.member), accounts.held(self.member), self.amount)
+        return journal.journal_entry(
+            EntryKind.HOLD, moved, origin=origin, key=f"hold:{self.id}:open", occurred_at=at
+        )
+
+    def capture(
+        self, amount: MilliPoints, origin: Origin, *, at: datetime
+    ) -> tuple[Hold, journal.JournalEntry]:
+        """Return the captured hold and its one entry: ``amount`` to the partner, the rest released.
+
+        amount: 1 … the hold's amount. Raises WrongState, HoldExpired, InvalidValue.
+        """
+        self._require_open("capture")
+        if at >= self.expires_at:
+            raise HoldExpired(hold_id=str(self.id))
+        if not 0 < amount <= self.amount:
+            raise InvalidValue(field="amount", rule="within_hold")
+        legs = [
+            Posting(accounts.held(self.member), -self.amount),
+            Posting(accounts.partner_earned(self.partner), amount),
+        ]
+        if released := self.amount - amount:
+            legs.append(Posting(accounts.available(self.member), released))
+        entry = journal.journal_entry(
+            EntryKind.CAPTURE, legs, origin=origin, key=f"hold:{self.id}:end", occurred_at=at
+        )
+        return replace(self, state=HoldState.CAPTURED, captured=amount), entry
+
+    def void(self, origin: Origin, *, at: datetime) -> tuple[Hold, journal.JournalEntry]:
+        """Return the voided hold and the entry that gives everything back. Raises WrongState."""
+        self._require_open("void")
+        return replace(self, state=HoldState.VOIDED), self._given_back(origin, at)
+
+    def expire(self, origin: Origin, *, at: datetime) -> tuple[Hold, journal.JournalEntry]:
+        """Return the expired hold and the entry that gives everything back.
+
+        Raises WrongState, and InvalidValue before ``expires_at``.
+        """
+        self._require_open("expire")
+        if at < self.expires_at:
+            raise InvalidValue(field="at", rule="not_yet_expired")
+        return replace(self, state=HoldState.EXPIRED), self._given_back(origin, at)
+
+    def _given_back(self, origin: Origin, at: datetime) -> journal.JournalEntry:
+        # One key for every ending: whatever races, the ledger records one of them.
+        moved = journal.transfer(accounts.held(self.member), accounts.available(self.member), self.amount)
+        return journal.journal_entry(
+            EntryKind.VOID, moved, origin=origin, key=f"hold:{self.id}:end", occurred_at=at
+        )
+
+    def _require_open(self, action: str) -> None:
+        if self.state is not HoldState.OPEN:
+            raise WrongState(what="hold", state=self.state, action=action)

@@ -1,0 +1,231 @@
+"""Policy: what service earns, what it is capped at, what points buy. Data, versioned and dated.
+
+A version is a JSON document that :func:`parse_policy` turns into a :class:`Policy`; the decisions are pure
+functions of it, so that any entry can be recomputed from the version it cites.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from pointsbank.domain import points
+from pointsbank.domain.errors import DomainError, InvalidValue
+from pointsbank.domain.points import Fen, MilliPoints, Minutes
+
+VISIT_MINUTES_MAX = 24 * 60
+PERMILLE_MAX = 10_000
+RATE_MAX = 100 * points.MILLI
+
+
+@dataclass(eq=False)
+class UnknownServiceKind(DomainError):
+    """The policy version has no such kind of service."""
+
+    code = "unknown_service_kind"
+    kind: str
+
+
+@dataclass(eq=False)
+class UnknownItem(DomainError):
+    """The policy version sells no such item at this partner."""
+
+    code = "unknown_item"
+    partner: str
+    item: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceKind:
+    """One kind of service. coefficient: permille of the base rate; expected: minutes a visit takes."""
+
+    code: str
+    coefficient_permille: int
+    expected_minutes: Minutes
+    skill: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """Most a volunteer earns: minutes a day, milli-points a calendar year, milli-points held at once."""
+
+    day_minutes: Minutes
+    year_milli_points: MilliPoints
+    account_milli_points: MilliPoints
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Something points buy: ``milli_points`` from the member, ``fen`` from the community to the partner."""
+
+    partner: str
+    code: str
+    milli_points: MilliPoints
+    fen: Fen
+    daily_limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class EarnedSoFar:
+    """What a volunteer has before this visit: minutes credited that day, points that year, balance."""
+
+    day_minutes: Minutes = Minutes(0)
+    year_milli_points: MilliPoints = MilliPoints(0)
+    account_milli_points: MilliPoints = MilliPoints(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Earning:
+    """What a visit earns. ``clipped_*`` is what the caps took away; both parts are recorded."""
+
+    minutes: Minutes
+    milli_points: MilliPoints
+    clipped_minutes: Minutes = Minutes(0)
+    clipped_milli_points: MilliPoints = MilliPoints(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One version of a community's rules."""
+
+    version: int
+    effective_from: date
+    milli_points_per_hour: int
+    kinds: Mapping[str, ServiceKind]
+    caps: Caps
+    items: Mapping[tuple[str, str], Item]
+    hold_hours: int
+    offer_minutes: int
+
+    def kind(self, code: str) -> ServiceKind:
+        """Return a kind of service. Raises UnknownServiceKind."""
+        if code not in self.kinds:
+            raise UnknownServiceKind(kind=code)
+        return self.kinds[code]
+
+    def item(self, partner: str, code: str) -> Item:
+        """Return an item a partner sells. Raises UnknownItem."""
+        if (partner, code) not in self.items:
+            raise UnknownItem(partner=partner, item=code)
+        return self.items[partner, code]
+
+    def earning(self, kind: str, minutes: Minutes, so_far: EarnedSoFar) -> Earning:
+        """Return what ``minutes`` of ``kind`` earn under the caps.
+
+        minutes: above 0, at most ``VISIT_MINUTES_MAX``. The day cap limits the minutes credited; the year
+        and account caps limit the points, the tighter of the two deciding.
+        Raises UnknownServiceKind, InvalidValue.
+        """
+        service_kind = self.kind(kind)
+        if not 0 < minutes <= VISIT_MINUTES_MAX:
+            raise InvalidValue(field="minutes", rule="visit_length")
+        credited = Minutes(max(0, min(minutes, self.caps.day_minutes - so_far.day_minutes)))
+        uncapped = self._points(minutes, service_kind)
+        room = min(
+            self.caps.year_milli_points - so_far.year_milli_points,
+            self.caps.account_milli_points - so_far.account_milli_points,
+        )
+        earned = MilliPoints(max(0, min(self._points(credited, service_kind), room)))
+        return Earning(
+            minutes=credited,
+            milli_points=earned,
+            clipped_minutes=Minutes(minutes - credited),
+            clipped_milli_points=MilliPoints(uncapped - earned),
+        )
+
+    def _points(self, minutes: Minutes, kind: ServiceKind) -> MilliPoints:
+        return points.earned_points(
+            minutes,
+            milli_points_per_hour=self.milli_points_per_hour,
+            coefficient_permille=kind.coefficient_permille,
+        )
+
+
+def parse_policy(version: int, effective_from: date, body: Mapping[str, Any]) -> Policy:
+    """Return the policy a stored document says. Raises InvalidValue naming the field that is wrong."""
+    kinds = {
+        code: ServiceKind(
+            code=code,
+            coefficient_permille=_bounded(kind, "coefficient_permille", 0, PERMILLE_MAX),
+            expected_minutes=Minutes(_bounded(kind, "expected_minutes", 1, VISIT_MINUTES_MAX)),
+            skill=kind.get("skill"),
+        )
+        for code, kind in _mapping(body, "kinds").items()
+    }
+    items = {
+        (partner, code): Item(
+            partner=partner,
+            code=code,
+            milli_points=MilliPoints(_bounded(item, "milli_points", 1, points.AMOUNT_MAX)),
+            fen=Fen(_bounded(item, "fen", 0, points.AMOUNT_MAX)),
+            daily_limit=_bounded(item, "daily_limit", 1, 1_000),
+        )
+        for partner, sold in _mapping(body, "items").items()
+        for code, item in sold.items()
+    }
+    caps = _mapping(body, "caps")
+    return Policy(
+        version=version,
+        effective_from=effective_from,
+        milli_points_per_hour=_bounded(body, "milli_points_per_hour", 1, RATE_MAX),
+        kinds=kinds,
+        caps=Caps(
+            day_minutes=Minutes(_bounded(caps, "day_minutes", 1, VISIT_MINUTES_MAX)),
+            year_milli_points=MilliPoints(_bounded(caps, "year_milli_points", 1, points.AMOUNT_MAX)),
+            account_milli_points=MilliPoints(_bounded(caps, "account_milli_points", 1, points.AMOUNT_MAX)),
+        ),
+        items=items,
+        hold_hours=_bounded(body, "hold_hours", 1, 24 * 31),
+        offer_minutes=_bounded(body, "offer_minutes", 1, 7 * 24 * 60),
+    )
+
+
+def _mapping(body: Mapping[str, Any], field: str) -> Mapping[str, Any]:
+    value = body.get(field)
+    if not isinstance(value, Mapping):
+        raise InvalidValue(field=field, rule="object")
+    return value
+
+
+def _bounded(body: Mapping[str, Any], field: str, low: int, high: int) -> int:
+    value = points.whole(body.get(field), field=field)
+    if not low <= value <= high:
+        raise InvalidValue(field=field, rule=f"between_{low}_and_{high}")
+    return value
+
+
+DEFAULT_POLICY: dict[str, Any] = {
+    "milli_points_per_hour": 1_000,
+    "caps": {
+        "day_minutes": 8 * 60,
+        "year_milli_points": 500_000,
+        "account_milli_points": 1_500_000,
+    },
+    "kinds": {
+        "companionship": {"coefficient_permille": 1_000, "expected_minutes": 60},
+        "shopping": {"coefficient_permille": 1_000, "expected_minutes": 45},
+        "meal_delivery": {"coefficient_permille": 1_000, "expected_minutes": 30},
+        "clinic_escort": {"coefficient_permille": 1_200, "expected_minutes": 150, "skill": "escort"},
+        "haircut": {"coefficient_permille": 1_200, "expected_minutes": 40, "skill": "haircut"},
+        "repair": {"coefficient_permille": 1_200, "expected_minutes": 60, "skill": "repair"},
+        "cleaning": {"coefficient_permille": 1_000, "expected_minutes": 90},
+        "phone_learning": {"coefficient_permille": 1_000, "expected_minutes": 60},
+    },
+    "items": {
+        "canteen": {
+            "lunch_set": {"milli_points": 10_000, "fen": 1_200, "daily_limit": 1},
+            "dinner_set": {"milli_points": 10_000, "fen": 1_200, "daily_limit": 1},
+            "soft_lunch": {"milli_points": 10_000, "fen": 1_200, "daily_limit": 1},
+        },
+        "station": {
+            "water_rest_pack": {"milli_points": 2_000, "fen": 300, "daily_limit": 2},
+            "cooling_pack": {"milli_points": 2_000, "fen": 300, "daily_limit": 2},
+        },
+    },
+    "hold_hours": 48,
+    "offer_minutes": 12 * 60,
+}
+"""What a new community starts with. One hour is one point and an account holds at most 1,500 points
+(Guangzhou, Nanjing); a day counts at most eight hours (Guangdong: longer needs a higher confirmer)."""

@@ -1,0 +1,1 @@
+"""What every process stands on: settings, database, embedded servers, outbox, queue, clock, signatures."""

@@ -1,0 +1,57 @@
+"""Settings from the environment. They hold values and build nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import platformdirs
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PORT_DEFAULT = 8000
+
+
+def default_data_directory() -> Path:
+    """Return the user's data folder for pointsbank."""
+    return Path(platformdirs.user_data_path("pointsbank", appauthor=False))
+
+
+class Settings(BaseSettings):
+    """Settings of the platform (api, worker, command line). Every name is read as ``POINTSBANK_<NAME>``."""
+
+    model_config = SettingsConfigDict(env_prefix="POINTSBANK_", extra="ignore")
+
+    data: Path = Field(default_factory=default_data_directory, description="data directory")
+    host: str = Field(default="127.0.0.1", description="address the processes listen on")
+    port: int = Field(default=PORT_DEFAULT, ge=1, le=65_533, description="api; canteen is +1, station +2")
+    database_url: SecretStr | None = Field(
+        default=None, description="outside PostgreSQL, as a role that may create roles; none: embedded"
+    )
+    redis_url: SecretStr | None = Field(default=None, description="outside Valkey or Redis; none: embedded")
+    app_database_url: SecretStr | None = Field(
+        default=None, description="as the application's role; set by `up`"
+    )
+    canteen_url: str | None = Field(default=None, description="where the canteen answers; set by `up`")
+    station_url: str | None = Field(default=None, description="where the station answers; set by `up`")
+    canteen_secret: SecretStr | None = Field(default=None, description="shared with the canteen; set by `up`")
+    station_secret: SecretStr | None = Field(default=None, description="shared with the station; set by `up`")
+    sweep_seconds: int = Field(default=5, ge=1, le=300, description="how often the outbox is swept")
+    batch_seconds: int = Field(
+        default=3600, ge=1, le=86_400, description="how often ended days are settled and reconciled"
+    )
+    log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
+
+
+class PartnerSettings(BaseSettings):
+    """Settings of one partner process (canteen or station), read as ``POINTSBANK_PARTNER_<NAME>``."""
+
+    model_config = SettingsConfigDict(env_prefix="POINTSBANK_PARTNER_", extra="ignore")
+
+    database_url: SecretStr = Field(description="PostgreSQL, as the partner's own role")
+    platform_url: str = Field(description="where the platform takes events")
+    secret: SecretStr = Field(description="shared with the platform")
+    counter_pin: SecretStr | None = Field(
+        default=None, min_length=4, max_length=32, description="opens the staff's page; none: it stays closed"
+    )
+    event_seconds: float = Field(default=1.0, gt=0, description="how often undelivered events are sent")
+    log_level: str = Field(default="INFO")
