@@ -1,0 +1,1 @@
+"""Accounts, the journal and its hash chain, holds, policy versions, statements, audit."""

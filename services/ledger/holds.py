@@ -1,0 +1,81 @@
+"""Holds: opened, then captured, voided or expired, once. Each step is one entry in the same unit of work.
+
+Locks are taken in one order, hold before journal: lock a hold before posting anything else in a unit of
+work that does both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from pointsbank.domain.hold import Hold
+from pointsbank.domain.journal import Origin, SourceKind
+from pointsbank.domain.points import MilliPoints
+from pointsbank.platform.database import UnitOfWork
+from services.ledger import hold_store, service
+
+
+async def open_hold(uow: UnitOfWork, hold: Hold, origin: Origin) -> None:
+    """Set the hold's points aside. Raises InsufficientPoints."""
+    await service.post(uow, hold.opening(origin, at=uow.clock.now()))
+    await hold_store.insert(uow, hold, policy_version=origin.policy_version, source_id=origin.source_id)
+
+
+async def lock_hold(uow: UnitOfWork, hold_id: UUID) -> Hold:
+    """Return a hold, locked until the unit of work ends. Raises NotFound."""
+    return (await hold_store.lock(uow, hold_id))[0]
+
+
+async def capture_hold(uow: UnitOfWork, hold_id: UUID, *, amount: MilliPoints, actor: UUID) -> Hold:
+    """Pay ``amount`` milli-points to the partner and give the rest back.
+
+    actor: pseudonym of who reported the fulfilment. Raises NotFound, WrongState, HoldExpired.
+    """
+    hold, origin = await _locked(uow, hold_id, actor)
+    captured, entry = hold.capture(amount, origin, at=uow.clock.now())
+    await service.post(uow, entry)
+    await hold_store.save(uow, captured)
+    return captured
+
+
+async def void_hold(uow: UnitOfWork, hold_id: UUID, *, actor: UUID) -> Hold:
+    """Give everything back. Raises NotFound, WrongState."""
+    hold, origin = await _locked(uow, hold_id, actor)
+    voided, entry = hold.void(origin, at=uow.clock.now())
+    await service.post(uow, entry)
+    await hold_store.save(uow, voided)
+    return voided
+
+
+async def expire_hold(uow: UnitOfWork, hold_id: UUID, *, actor: UUID) -> Hold:
+    """Give everything back because the time has passed. Raises NotFound, WrongState, InvalidValue."""
+    hold, origin = await _locked(uow, hold_id, actor)
+    expired, entry = hold.expire(origin, at=uow.clock.now())
+    await service.post(uow, entry)
+    await hold_store.save(uow, expired)
+    return expired
+
+
+async def overdue_holds(uow: UnitOfWork, *, limit: int) -> list[UUID]:
+    """Return the ids of open holds whose time has passed, the oldest first; nothing is locked."""
+    return await hold_store.overdue(uow, limit=limit)
+
+
+async def record_ended_holds(
+    uow: UnitOfWork, holds: Sequence[tuple[Hold, int, UUID, datetime, datetime]]
+) -> None:
+    """Store holds whose entries were posted in bulk: (hold, policy version, source, opened, ended) each."""
+    await hold_store.insert_ended(uow, holds)
+
+
+async def _locked(uow: UnitOfWork, hold_id: UUID, actor: UUID) -> tuple[Hold, Origin]:
+    hold, policy_version, source_id = await hold_store.lock(uow, hold_id)
+    return hold, Origin(
+        source_kind=SourceKind.REDEMPTION,
+        source_id=source_id,
+        actor=actor,
+        subject=hold.member,
+        policy_version=policy_version,
+    )

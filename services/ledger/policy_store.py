@@ -1,0 +1,60 @@
+"""Policy versions in the database."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from sqlmodel import col, func, select
+
+from pointsbank.platform.database import UnitOfWork
+from services.ledger.tables import PolicyVersion
+
+
+async def last_version(uow: UnitOfWork) -> int:
+    """Return the newest version's number; 0 when there is none."""
+    query = select(func.max(PolicyVersion.version)).where(PolicyVersion.community_id == uow.community_id)
+    return (await uow.session.exec(query)).one() or 0
+
+
+async def insert(
+    uow: UnitOfWork,
+    version: int,
+    effective_from: date,
+    body: dict[str, Any],
+    proposed_by: UUID,
+    approved_by: UUID,
+) -> None:
+    """Write a version."""
+    uow.session.add(
+        PolicyVersion(
+            community_id=uow.community_id,
+            version=version,
+            effective_from=effective_from,
+            body=body,
+            proposed_by=proposed_by,
+            approved_by=approved_by,
+            created_at=uow.clock.now(),
+        )
+    )
+    await uow.session.flush()
+
+
+async def get(uow: UnitOfWork, version: int) -> PolicyVersion | None:
+    """Return a version, or None."""
+    query = select(PolicyVersion).where(
+        PolicyVersion.community_id == uow.community_id, PolicyVersion.version == version
+    )
+    return (await uow.session.exec(query)).one_or_none()
+
+
+async def effective_on(uow: UnitOfWork, day: date) -> PolicyVersion | None:
+    """Return the latest version whose ``effective_from`` is not after ``day``."""
+    query = (
+        select(PolicyVersion)
+        .where(PolicyVersion.community_id == uow.community_id, col(PolicyVersion.effective_from) <= day)
+        .order_by(col(PolicyVersion.effective_from).desc(), col(PolicyVersion.version).desc())
+        .limit(1)
+    )
+    return (await uow.session.exec(query)).one_or_none()

@@ -1,0 +1,94 @@
+"""When volunteers are free, what they can do, and the offers made to them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Index, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field
+
+from pointsbank.platform.tables import BankTable, belongs_to, in_community, moment, one_of, word
+
+
+class OfferState(StrEnum):
+    """Where an offer is in its life: it ends once."""
+
+    OFFERED = "offered"
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    LAPSED = "lapsed"
+
+
+class FreeHours(BankTable, table=True):
+    """A weekly stretch in which a volunteer is free; minutes from local midnight, Monday is weekday 0."""
+
+    __tablename__ = "free_hours"
+    __table_args__ = (
+        belongs_to("people", "volunteer_id"),
+        CheckConstraint("weekday BETWEEN 0 AND 6", name="weekday"),
+        CheckConstraint("0 <= from_minute AND from_minute < to_minute AND to_minute <= 1440", name="minutes"),
+    )
+    community_id: int = Field(primary_key=True)
+    volunteer_id: UUID = Field(primary_key=True)
+    weekday: int = Field(primary_key=True)
+    from_minute: int = Field(primary_key=True)
+    to_minute: int
+
+
+class VolunteerSkill(BankTable, table=True):
+    """Something a volunteer can do that some kinds of service ask for."""
+
+    __tablename__ = "volunteer_skills"
+    __table_args__ = (belongs_to("people", "volunteer_id"),)
+    community_id: int = Field(primary_key=True)
+    volunteer_id: UUID = Field(primary_key=True)
+    skill: str = word(primary_key=True)
+
+
+class PairingRun(BankTable, table=True):
+    """One run of the engine: when, by which engine, and how it came out."""
+
+    __tablename__ = "pairing_runs"
+    __table_args__ = (in_community(), CheckConstraint("paired >= 0 AND unpaired >= 0", name="counts"))
+    community_id: int = Field(primary_key=True)
+    id: UUID = Field(primary_key=True)
+    engine: str = word()
+    ran_at: datetime = moment()
+    paired: int
+    unpaired: int
+    blocked: dict[str, Any] = Field(sa_type=JSONB)
+
+
+class Offer(BankTable, table=True):
+    """A request offered to one volunteer; a request has at most one offer standing or accepted."""
+
+    __tablename__ = "offers"
+    __table_args__ = (
+        belongs_to("help_requests", "help_request_id"),
+        belongs_to("people", "volunteer_id"),
+        belongs_to("pairing_runs", "pairing_run_id"),
+        one_of("state", OfferState),
+        CheckConstraint("distance BETWEEN 0 AND 3", name="distance"),
+        Index(
+            "uq_offers_standing",
+            "community_id",
+            "help_request_id",
+            unique=True,
+            postgresql_where=text("state IN ('offered', 'accepted')"),
+        ),
+        Index("ix_offers_volunteer", "community_id", "volunteer_id", "state"),
+    )
+    community_id: int = Field(primary_key=True)
+    id: UUID = Field(primary_key=True)
+    help_request_id: UUID
+    volunteer_id: UUID
+    pairing_run_id: UUID | None = Field(default=None)
+    distance: int
+    state: str = word(default=OfferState.OFFERED)
+    offered_at: datetime = moment()
+    expires_at: datetime = moment()
+    answered_at: datetime | None = moment(nullable=True, default=None)
