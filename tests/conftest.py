@@ -1,0 +1,180 @@
+"""One PostgreSQL and one Valkey for the whole run; a fresh copy of a migrated database for each test.
+
+With ``POINTSBANK_DATABASE_URL`` and ``POINTSBANK_REDIS_URL`` set, those servers are used instead. They
+must be there for tests only: the roles' passwords are changed, and the Redis database is emptied.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncpg
+import pytest
+import redis
+
+from pointsbank.platform import migrations, roles
+from pointsbank.platform.database import Database
+from pointsbank.platform.servers import EmbeddedPostgres, EmbeddedValkey
+
+T = TypeVar("T")
+
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """End like Ctrl-C when told to end, so that the servers are stopped too."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+
+def run_apart(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run ``coroutine`` to its end on a loop of its own, away from the session's."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """What the run stands on. ``admin_url`` may create databases; ``owner_url`` owns the template."""
+
+    admin_url: str
+    owner_url: str
+    passwords: dict[str, str]
+    redis_url: str
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """Start the servers once, or take those that the environment names; remove everything after."""
+    passwords = {role: secrets.token_hex(8) for role in (roles.APP, roles.CANTEEN, roles.STATION)}
+    outside, redis_url = os.environ.get("POINTSBANK_DATABASE_URL"), os.environ.get("POINTSBANK_REDIS_URL")
+    directory = Path(tempfile.mkdtemp(prefix="pointsbank-tests-"))
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        if outside is None:
+            postgres = EmbeddedPostgres(directory / "postgres", secrets.token_hex(8), durable=False)
+            stack.enter_context(postgres)
+            admin_url = postgres.url()
+            owner_url = run_apart(roles.ensure_database(admin_url, secrets.token_hex(8)))
+        else:
+            admin_url = owner_url = outside
+        if redis_url is None:
+            valkey = EmbeddedValkey(directory / "valkey", secrets.token_hex(8), persistent=False)
+            redis_url = stack.enter_context(valkey).url
+        yield Servers(admin_url, owner_url, passwords, redis_url)
+
+
+async def _create_database(servers: Servers, name: str, *, template: str = "template0") -> None:
+    connection = await asyncpg.connect(servers.admin_url)
+    try:
+        owner = roles.quote_identifier(roles.role_name(servers.owner_url))
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER {owner}")
+    finally:
+        await connection.close()
+
+
+async def _drop_database(servers: Servers, name: str) -> None:
+    connection = await asyncpg.connect(servers.admin_url)
+    try:
+        await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(scope="session")
+def empty_database_url(servers: Servers) -> Iterator[str]:
+    """A database with roles and schemas and no migration run, as its owner: for tests of migrations."""
+    name = f"pointsbank_empty_{secrets.token_hex(4)}"
+    run_apart(_create_database(servers, name))
+    url = roles.with_database(servers.owner_url, name)
+    run_apart(roles.ensure_roles(url, servers.passwords))
+    yield url
+    run_apart(_drop_database(servers, name))
+
+
+@pytest.fixture(scope="session")
+def template_database(servers: Servers) -> Iterator[str]:
+    """Name of the database that was migrated once and is copied for each test."""
+    name = f"pointsbank_template_{secrets.token_hex(4)}"
+    run_apart(_create_database(servers, name))
+    url = roles.with_database(servers.owner_url, name)
+    run_apart(roles.ensure_roles(url, servers.passwords))
+    addresses = {
+        "services:migrations": url,
+        "services.canteen:migrations": roles.role_url(url, roles.CANTEEN, servers.passwords[roles.CANTEEN]),
+        "services.station:migrations": roles.role_url(url, roles.STATION, servers.passwords[roles.STATION]),
+    }
+    for scripts, address in addresses.items():
+        migrations.upgrade(address, scripts)
+    yield name
+    run_apart(_drop_database(servers, name))
+
+
+@pytest.fixture
+async def owner_url(servers: Servers, template_database: str) -> AsyncIterator[str]:
+    """A fresh copy of the migrated database, as its owner; dropped after the test."""
+    name = f"pointsbank_test_{secrets.token_hex(4)}"
+    await _create_database(servers, name, template=template_database)
+    yield roles.with_database(servers.owner_url, name)
+    await _drop_database(servers, name)
+
+
+@pytest.fixture
+def app_url(servers: Servers, owner_url: str) -> str:
+    """The test's database as the application's role."""
+    return roles.role_url(owner_url, roles.APP, servers.passwords[roles.APP])
+
+
+@pytest.fixture
+def canteen_url_db(servers: Servers, owner_url: str) -> str:
+    """The test's database as the canteen's role."""
+    return roles.role_url(owner_url, roles.CANTEEN, servers.passwords[roles.CANTEEN])
+
+
+@pytest.fixture
+def station_url_db(servers: Servers, owner_url: str) -> str:
+    """The test's database as the station's role."""
+    return roles.role_url(owner_url, roles.STATION, servers.passwords[roles.STATION])
+
+
+@pytest.fixture
+async def database(app_url: str) -> AsyncIterator[Database]:
+    """The test's database as the application sees it."""
+    database = Database(app_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def redis_url(servers: Servers) -> str:
+    """An empty Valkey database."""
+    client = redis.Redis.from_url(servers.redis_url)
+    client.flushdb()
+    client.close()
+    return servers.redis_url
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """The system's Chromium. None: the test is skipped, and fails when ``CI=true``."""
+    for name in CHROMIUM_NAMES:
+        if found := shutil.which(name):
+            return found
+    complaint = f"no Chromium found (looked for {', '.join(CHROMIUM_NAMES)}): browser tests need one"
+    if os.environ.get("CI") == "true":
+        pytest.fail(complaint, pytrace=False)
+    pytest.skip(complaint)

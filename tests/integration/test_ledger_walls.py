@@ -1,0 +1,400 @@
+"""Each ledger invariant holds in the database too, for code that goes around the domain."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from pointsbank.domain import accounts
+from pointsbank.domain.accounts import Commodity
+from pointsbank.domain.journal import InsufficientPoints
+from pointsbank.platform.clock import FixedClock
+from pointsbank.platform.database import Database
+from services.ledger import seals, service, store
+from services.ledger.verification import Fault, Verification, verify
+from tests.ledgers import NOON, bare_ledger, grant, move
+
+MEMBER, OTHER = UUID(int=101), UUID(int=102)
+
+
+@pytest.fixture
+async def ledger(database: Database) -> Database:
+    database.clock = FixedClock(NOON)
+    await bare_ledger(database)
+    async with database.unit_of_work(1) as uow:
+        for number in range(3):
+            await service.post(uow, grant(MEMBER, 100, f"g{number}"))
+    return database
+
+
+@pytest.fixture
+async def owner(ledger: Database, owner_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """The database's owner, who may do what the application may not."""
+    connection = await asyncpg.connect(owner_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def app(ledger: Database, app_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """The application's role on a bare connection."""
+    connection = await asyncpg.connect(app_url)
+    await connection.execute("SET pointsbank.community_id = '1'")
+    yield connection
+    await connection.close()
+
+
+async def verified(ledger: Database, file: Path | None = None) -> Verification:
+    async with ledger.unit_of_work(1, snapshot=True) as uow:
+        return await verify(uow, seals=seals.read_seals(file) if file else None)
+
+
+def faults(verification: Verification) -> list[Fault]:
+    return [finding.fault for finding in verification.findings]
+
+
+# 1. An entry balances to zero in every commodity.
+
+
+async def test_the_database_refuses_an_unbalanced_entry(owner: asyncpg.Connection) -> None:
+    account = store.account_id(1, accounts.available(MEMBER))
+    with pytest.raises(asyncpg.CheckViolationError, match="unbalanced in POINT by 5"):
+        await owner.execute("INSERT INTO bank.postings VALUES (1, 3, 3, $1, 'POINT', 5, 305)", account)
+
+
+async def test_a_posting_cannot_name_another_commodity_than_its_account_holds(
+    owner: asyncpg.Connection,
+) -> None:
+    account = store.account_id(1, accounts.available(MEMBER))
+    with pytest.raises(asyncpg.ForeignKeyViolationError):
+        await owner.execute(
+            "INSERT INTO bank.postings VALUES (1, 3, 3, $1, 'FEN', 5, 5), (1, 3, 4, $1, 'FEN', -5, 0)",
+            account,
+        )
+
+
+# 2. No account passes its floor.
+
+
+async def test_the_database_refuses_a_balance_below_its_floor(owner: asyncpg.Connection) -> None:
+    with pytest.raises(asyncpg.CheckViolationError, match="ck_balances_floor"):
+        await owner.execute("UPDATE bank.balances SET balance = -1 WHERE commodity = 'POINT' AND floor = 0")
+
+
+async def test_an_account_of_a_member_cannot_be_opened_with_another_floor(app: asyncpg.Connection) -> None:
+    with pytest.raises(asyncpg.CheckViolationError, match="ck_accounts_floor"):
+        await app.execute(
+            "INSERT INTO bank.accounts VALUES (1, $1, 'member_available', $2, 'POINT', -500, now())",
+            uuid4(),
+            uuid4(),
+        )
+
+
+async def test_a_balance_cannot_be_given_another_floor_than_its_account(app: asyncpg.Connection) -> None:
+    account = uuid4()
+    await app.execute(
+        "INSERT INTO bank.accounts VALUES (1, $1, 'member_held', $2, 'POINT', 0, now())", account, uuid4()
+    )
+    with pytest.raises(asyncpg.ForeignKeyViolationError):
+        await app.execute(
+            "INSERT INTO bank.balances (community_id, account_id, commodity, floor) "
+            "VALUES (1, $1, 'POINT', -9)",
+            account,
+        )
+
+
+async def test_sixteen_connections_spending_the_same_twenty_accounts_never_overdraw(
+    ledger: Database, app_url: str
+) -> None:
+    members = [UUID(int=1_000 + number) for number in range(20)]
+    async with ledger.unit_of_work(1) as uow:
+        await service.post_many(uow, [grant(member, 1_000, f"start-{member}") for member in members])
+    shared = Database(app_url, clock=FixedClock(NOON), pool_size=16)
+    refused = 0
+
+    async def spend(worker: int) -> None:
+        nonlocal refused
+        dice = random.Random(worker)
+        for step in range(25):
+            payer, payee = dice.sample(members, 2)
+            entry = move(
+                accounts.available(payer), accounts.available(payee), dice.randint(1, 900), f"{worker}-{step}"
+            )
+            try:
+                async with shared.unit_of_work(1) as uow:
+                    await service.post(uow, entry)
+            except InsufficientPoints:
+                refused += 1
+
+    try:
+        await asyncio.gather(*(spend(worker) for worker in range(16)))
+        async with shared.unit_of_work(1) as uow:
+            balances = await service.balances(uow, [accounts.available(member) for member in members])
+    finally:
+        await shared.close()
+    assert min(balances.values()) >= 0
+    assert sum(balances.values()) == 20 * 1_000
+    assert 0 < refused < 16 * 25, "both outcomes must have been met"
+    assert (await verified(ledger)).sound
+
+
+# 3. The journal is append-only.
+
+APPEND_ONLY = ("journal_entries", "postings", "blocks", "seals", "policy_versions")
+
+
+@pytest.mark.parametrize("table", APPEND_ONLY)
+@pytest.mark.parametrize("change", ["UPDATE bank.{} SET community_id = 1", "DELETE FROM bank.{}"])
+async def test_the_applications_role_has_no_right_to_change_the_journal(
+    app: asyncpg.Connection, table: str, change: str
+) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await app.execute(change.format(table))
+
+
+@pytest.mark.parametrize("table", ["journal_entries", "postings", "blocks", "balances"])
+async def test_the_applications_role_cannot_write_the_journal_but_through_its_one_way(
+    app: asyncpg.Connection, table: str
+) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await app.execute(f"INSERT INTO bank.{table} SELECT * FROM bank.{table}")
+
+
+async def test_the_applications_role_cannot_set_a_balance_or_move_the_head(app: asyncpg.Connection) -> None:
+    for statement in (
+        "UPDATE bank.balances SET balance = 9",
+        "UPDATE bank.ledger_heads SET entry_number = 9",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await app.execute(statement)
+
+
+@pytest.mark.parametrize("table", APPEND_ONLY)
+@pytest.mark.parametrize(
+    "change", ["UPDATE bank.{} SET community_id = 1", "DELETE FROM bank.{}", "TRUNCATE bank.{} CASCADE"]
+)
+async def test_triggers_refuse_even_the_owner(owner: asyncpg.Connection, table: str, change: str) -> None:
+    with pytest.raises(asyncpg.RestrictViolationError, match="append-only"):
+        await owner.execute(change.format(table))
+
+
+# 4. An idempotency key is unique within a community.
+
+
+async def test_the_database_refuses_a_second_entry_under_one_key(owner: asyncpg.Connection) -> None:
+    with pytest.raises(asyncpg.UniqueViolationError, match="uq_journal_entries_community_id_key"):
+        await owner.execute(
+            """
+            INSERT INTO bank.journal_entries
+            SELECT community_id, 4, gen_random_uuid(), block_number, kind, source_kind, source_id, actor_ref,
+                   subject_ref, policy_version, occurred_at, recorded_at, key, fingerprint, reverses,
+                   leaf_hash
+              FROM bank.journal_entries WHERE number = 1
+            """
+        )
+
+
+async def test_twenty_posts_of_one_key_at_once_post_one_entry(ledger: Database) -> None:
+    async def post() -> bool:
+        async with ledger.unit_of_work(1) as uow:
+            return (await service.post(uow, grant(OTHER, 5, "same"))).already
+
+    answers = await asyncio.gather(*(post() for _ in range(20)))
+    assert sorted(answers) == [False] + [True] * 19
+    async with ledger.unit_of_work(1) as uow:
+        assert await service.balance(uow, accounts.available(OTHER)) == 5
+
+
+# 5. Balances equal the sum of postings.
+
+
+async def test_a_balance_that_is_not_the_sum_of_its_postings_is_found(
+    ledger: Database, owner: asyncpg.Connection
+) -> None:
+    await owner.execute("UPDATE bank.balances SET balance = balance + 1 WHERE floor = 0")
+    assert faults(await verified(ledger)) == [Fault.BALANCE_MISMATCH]
+
+
+# 6. Every entry names its kind, source, actor, subject and policy.
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["kind", "source_kind", "source_id", "actor_ref", "subject_ref", "policy_version", "occurred_at"],
+)
+async def test_no_entry_can_be_without_its_origin(owner: asyncpg.Connection, column: str) -> None:
+    nullable = await owner.fetchval(
+        """
+        SELECT is_nullable FROM information_schema.columns
+         WHERE table_schema = 'bank' AND table_name = 'journal_entries' AND column_name = $1
+        """,
+        column,
+    )
+    assert nullable == "NO"
+
+
+async def test_an_entry_cannot_cite_a_policy_that_does_not_exist(ledger: Database) -> None:
+    entry = grant(MEMBER, 1, "cites")
+    entry = replace(entry, origin=replace(entry.origin, policy_version=99))
+    with pytest.raises(asyncpg.ForeignKeyViolationError):
+        async with ledger.unit_of_work(1) as uow:
+            await service.post(uow, entry)
+
+
+# 7. Every entry lies under the hash chain, and seals hold the chain from outside.
+
+
+async def tamper(owner: asyncpg.Connection, statement: str) -> None:
+    """Do what only one who owns the database can: switch the walls off and rewrite the past."""
+    async with owner.transaction():
+        for table in ("journal_entries", "postings", "blocks"):
+            await owner.execute(f"ALTER TABLE bank.{table} DISABLE TRIGGER USER")
+        await owner.execute(statement)
+        for table in ("journal_entries", "postings", "blocks"):
+            await owner.execute(f"ALTER TABLE bank.{table} ENABLE TRIGGER USER")
+
+
+async def test_an_untouched_journal_verifies(ledger: Database) -> None:
+    verification = await verified(ledger)
+    assert verification.sound
+    assert (verification.entries, verification.blocks) == (3, 3)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "kind = 'hold'",
+        "source_kind = 'redemption'",
+        "source_id = gen_random_uuid()",
+        "actor_ref = gen_random_uuid()",
+        "subject_ref = gen_random_uuid()",
+        "occurred_at = occurred_at + interval '1 microsecond'",
+        "recorded_at = recorded_at - interval '1 day'",
+        "key = 'another'",
+        "fingerprint = sha256('x')",
+        "id = gen_random_uuid()",
+    ],
+)
+async def test_a_changed_column_of_an_entry_is_found_and_named(
+    ledger: Database, owner: asyncpg.Connection, change: str
+) -> None:
+    await tamper(owner, f"UPDATE bank.journal_entries SET {change} WHERE number = 2")
+    findings = (await verified(ledger)).findings
+    assert (findings[0].fault, findings[0].where) == (Fault.ENTRY_ALTERED, "entry 2")
+
+
+async def test_a_changed_amount_is_found_though_the_entry_still_balances(
+    ledger: Database, owner: asyncpg.Connection
+) -> None:
+    await tamper(owner, "UPDATE bank.postings SET amount = amount * 2 WHERE entry_number = 2")
+    assert Fault.ENTRY_ALTERED in faults(await verified(ledger))
+
+
+async def test_an_entry_cut_out_of_the_middle_is_found(ledger: Database, owner: asyncpg.Connection) -> None:
+    await tamper(
+        owner,
+        "WITH p AS (DELETE FROM bank.postings WHERE entry_number = 2) "
+        "DELETE FROM bank.journal_entries WHERE number = 2",
+    )
+    assert Fault.ENTRY_MISSING in faults(await verified(ledger))
+
+
+async def test_a_tail_cut_off_is_found_by_the_head(ledger: Database, owner: asyncpg.Connection) -> None:
+    await tamper(owner, "DELETE FROM bank.postings WHERE entry_number = 3")
+    await tamper(owner, "DELETE FROM bank.journal_entries WHERE number = 3")
+    await tamper(owner, "DELETE FROM bank.blocks WHERE number = 3")
+    assert Fault.HEAD_MISMATCH in faults(await verified(ledger))
+
+
+async def test_a_past_rewritten_with_all_its_hashes_no_longer_fits_the_seal(
+    ledger: Database, owner: asyncpg.Connection, tmp_path: Path
+) -> None:
+    file = seals.seals_file(tmp_path, 1)
+    async with ledger.unit_of_work(1) as uow:
+        line = await seals.seal_head(uow, seals.load_key(tmp_path))
+    seals.append_seal(file, line)
+    assert (await verified(ledger, file)).sound
+
+    await tamper(
+        owner,
+        "DELETE FROM bank.postings; DELETE FROM bank.journal_entries; DELETE FROM bank.blocks;"
+        "UPDATE bank.balances SET balance = 0;"
+        "UPDATE bank.ledger_heads SET entry_number = 0, block_number = 0,"
+        "       hash = sha256(convert_to('pointsbank:1', 'UTF8'))",
+    )
+    async with ledger.unit_of_work(1) as uow:
+        for number in range(3):
+            await service.post(uow, grant(MEMBER, 999, f"g{number}"))
+    assert (await verified(ledger)).sound, "inside the database the forgery is perfect"
+    assert faults(await verified(ledger, file)) == [Fault.SEAL_MISMATCH]
+
+
+def test_a_seal_whose_text_was_changed_does_not_hold(tmp_path: Path) -> None:
+    key = seals.load_key(tmp_path)
+    assert seals.load_key(tmp_path).private_bytes_raw() == key.private_bytes_raw()
+    file = tmp_path / "seals.jsonl"
+    file.write_text('{"entry_number": 1, "signature": "00", "public_key": "' + "00" * 32 + '"}\n')
+    with pytest.raises(seals.SealUnreadable):
+        seals.read_seals(file)
+
+
+# 9. Personal data lives outside the ledger.
+
+
+async def test_the_ledger_has_no_column_for_personal_data(owner: asyncpg.Connection) -> None:
+    columns = await owner.fetch(
+        """
+        SELECT table_name, column_name, data_type FROM information_schema.columns
+         WHERE table_schema = 'bank' AND table_name IN ('accounts', 'balances', 'blocks', 'journal_entries',
+               'postings', 'holds', 'ledger_heads', 'seals')
+        """
+    )
+    texts = {
+        row["column_name"] for row in columns if "char" in row["data_type"] or row["data_type"] == "text"
+    }
+    assert texts == {"kind", "source_kind", "commodity", "key", "algorithm", "state"}
+    references = await owner.fetch(
+        """
+        SELECT conname FROM pg_constraint
+         WHERE contype = 'f' AND confrelid = 'bank.people'::regclass
+           AND conrelid::regclass::text IN ('bank.accounts', 'bank.journal_entries', 'bank.postings',
+                                            'bank.holds')
+        """
+    )
+    assert references == [], "erasing a person must not break the chain"
+
+
+# Row-level security, the second wall between communities.
+
+
+async def test_another_communitys_rows_cannot_be_read_or_written(
+    ledger: Database, app: asyncpg.Connection
+) -> None:
+    await app.execute("SET pointsbank.community_id = '2'")
+    assert await app.fetchval("SELECT count(*) FROM bank.journal_entries") == 0
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
+        await app.execute(
+            "INSERT INTO bank.accounts VALUES (1, $1, 'member_available', $2, 'POINT', 0, now())",
+            uuid4(),
+            uuid4(),
+        )
+
+
+async def test_the_one_way_into_the_journal_refuses_another_community(ledger: Database) -> None:
+    async with ledger.unit_of_work(2) as uow:
+        uow.community_id = 1  # as a bug would
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="another community"):
+            await service.post(uow, grant(MEMBER, 1, "x"))
+
+
+async def test_minutes_and_points_are_issued_from_accounts_of_their_own(ledger: Database) -> None:
+    async with ledger.unit_of_work(1) as uow:
+        assert await service.balance(uow, accounts.issuance(Commodity.POINT)) == -300
+        assert await service.balance(uow, accounts.issuance(Commodity.MINUTE)) == 0
