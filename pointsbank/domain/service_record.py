@@ -6,7 +6,7 @@ it never makes a later one overlap.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
@@ -53,7 +53,7 @@ class RecordSweep:
     """What the accepted records of one volunteer have taken so far, in order of start.
 
     A sweep goes through records ordered by volunteer and start; it keeps one volunteer's last end and last
-    day, however many records there are.
+    day, however many records there are. ``last_key``: the content key of the last record accepted.
     """
 
     _volunteer: UUID | None = None
@@ -61,20 +61,23 @@ class RecordSweep:
     _label: str = ""
     _day: date | None = None
     _day_minutes: int = 0
-    _accepted: int = field(default=0)
-
-    @property
-    def accepted(self) -> int:
-        """How many records were accepted."""
-        return self._accepted
+    last_key: bytes = b""
 
     def take(
-        self, period: ServedPeriod, day: date, *, label: str, bank_minutes: int, day_cap: Minutes
+        self,
+        period: ServedPeriod,
+        day: date,
+        *,
+        key: bytes,
+        label: str,
+        bank_minutes: int,
+        day_cap: Minutes,
     ) -> Refusal | None:
         """Accept a record, or return why it cannot stand beside those accepted before it.
 
-        day: the local day on which it ended. label: the name to give it should a later one overlap.
-        bank_minutes: what is credited to the volunteer that day already. day_cap: most minutes a day.
+        day: the local day on which it ended. key: its content key. label: the name to give it should a
+        later one overlap. bank_minutes: what is credited to the volunteer that day already. day_cap: most
+        minutes a day.
         """
         if period.volunteer != self._volunteer:
             self._volunteer, self._end, self._day = period.volunteer, None, None
@@ -86,5 +89,5 @@ class RecordSweep:
             return Refusal("end", "above_day_cap", {"minutes": str(total), "cap": str(day_cap)})
         self._end, self._label = period.ended_at, label
         self._day, self._day_minutes = day, before + period.minutes
-        self._accepted += 1
+        self.last_key = key
         return None

@@ -1,0 +1,16 @@
+"""Work of the matching room that the worker does from time to time. Every job may run twice."""
+
+from __future__ import annotations
+
+from pointsbank.platform.database import UnitOfWork
+from services.matching import service
+
+
+async def pair_open_requests(uow: UnitOfWork) -> int:
+    """Run the pairing if anything waits to be paired, and return how many requests were offered."""
+    return (await service.run_pairing(uow)).paired
+
+
+async def lapse_offers(uow: UnitOfWork) -> int:
+    """Let unanswered offers lapse, and return how many did."""
+    return await service.lapse_offers(uow)
