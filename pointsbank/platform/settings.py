@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import platformdirs
 from pydantic import Field, SecretStr
@@ -54,4 +55,4 @@ class PartnerSettings(BaseSettings):
         default=None, min_length=4, max_length=32, description="opens the staff's page; none: it stays closed"
     )
     event_seconds: float = Field(default=1.0, gt=0, description="how often undelivered events are sent")
-    log_level: str = Field(default="INFO")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO")

@@ -1,0 +1,25 @@
+"""The canteen's process: ``uvicorn services.canteen.app:create_app --factory``."""
+
+from __future__ import annotations
+
+from litestar import Litestar
+
+from pointsbank.platform.clock import Clock
+from pointsbank.platform.settings import PartnerSettings
+from services.canteen.store import CanteenSupply, Terms
+from services.canteen.tables import TABLES
+from services.partnerkit.app import Partner, partner_app
+
+CANTEEN = Partner(
+    name="canteen",
+    reference_prefix="C",
+    script_location="services.canteen:migrations",
+    tables=TABLES,
+    supply=CanteenSupply(),
+    terms=Terms,
+)
+
+
+def create_app(settings: PartnerSettings | None = None, *, clock: Clock | None = None) -> Litestar:
+    """Return the canteen's application. settings: from the environment by default. clock: for tests."""
+    return partner_app(CANTEEN, settings, clock=clock)

@@ -1,0 +1,129 @@
+"""What the canteen has left: so many of each dish a day."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from msgspec import Struct
+from sqlalchemy import Update, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from pointsbank.domain.errors import InvalidValue
+from pointsbank.platform.database import UnitOfWork
+from services.canteen.tables import TABLES, Meal, days, menu
+from services.partnerkit.redemption import Item, Order, Reason
+from services.partnerkit.store import PartnerStore, execute
+
+DAY_CAPACITY_MAX = 100_000
+MODES = frozenset({"dine_in", "delivery"})
+
+
+class Terms(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Terms of one dish: when it is served, how many a day, eaten there or brought home."""
+
+    meal: Meal
+    day_capacity: int
+    dine_in: bool = True
+    delivery: bool = True
+
+
+FIRST_MENU: tuple[tuple[Item, Terms], ...] = (
+    (Item("lunch_set", "午餐套餐", 10_000, 1_200, True), Terms(meal=Meal.LUNCH, day_capacity=400)),
+    (Item("soft_lunch", "软食午餐", 10_000, 1_200, True), Terms(meal=Meal.LUNCH, day_capacity=100)),
+    (Item("dinner_set", "晚餐套餐", 10_000, 1_200, True), Terms(meal=Meal.DINNER, day_capacity=200)),
+)
+"""The dishes a new community begins with, at 10 points and 12 yuan."""
+
+
+class CanteenSupply:
+    """Dishes by the day; the row of a dish's day is the lock its orders queue for."""
+
+    async def bootstrap(self, uow: UnitOfWork) -> None:
+        """Begin with FIRST_MENU."""
+        for item, terms in FIRST_MENU:
+            await PartnerStore(TABLES).save_item(uow, item)
+            await self.set_terms(uow, item.code, terms)
+
+    async def remaining(self, uow: UnitOfWork, business_date: date) -> dict[str, int]:
+        """Return by dish how many are left on a day."""
+        found = await execute(
+            uow.session,
+            select(menu.c.item, func.coalesce(days.c.capacity - days.c.taken, menu.c.day_capacity))
+            .select_from(
+                menu.outerjoin(
+                    days,
+                    (days.c.community_id == menu.c.community_id)
+                    & (days.c.item == menu.c.item)
+                    & (days.c.business_date == business_date),
+                )
+            )
+            .where(menu.c.community_id == uow.community_id),
+        )
+        return {row[0]: row[1] for row in found}
+
+    async def take(self, uow: UnitOfWork, order: Order) -> Reason | None:
+        """Take portions of the day; CLOSED when the dish is not served as asked, SOLD_OUT when too few."""
+        found = await execute(
+            uow.session,
+            select(menu).where(menu.c.community_id == uow.community_id, menu.c.item == order.item),
+        )
+        dish = found.mappings().one_or_none()
+        if dish is None or (order.mode is not None and not (order.mode in MODES and dish[order.mode])):
+            return Reason.CLOSED
+        await execute(
+            uow.session,
+            insert(days)
+            .values(
+                community_id=uow.community_id,
+                item=order.item,
+                business_date=order.business_date,
+                capacity=dish["day_capacity"],
+                taken=0,
+            )
+            .on_conflict_do_nothing(),
+        )
+        taken = await execute(
+            uow.session,
+            self._day(uow, order)
+            .where(days.c.taken + order.quantity <= days.c.capacity)
+            .values(taken=days.c.taken + order.quantity),
+        )
+        return None if taken.rowcount else Reason.SOLD_OUT
+
+    async def give_back(self, uow: UnitOfWork, order: Order) -> None:
+        """Free the order's portions."""
+        await execute(uow.session, self._day(uow, order).values(taken=days.c.taken - order.quantity))
+
+    async def set_terms(self, uow: UnitOfWork, code: str, terms: Terms) -> None:
+        """Set a dish's terms; days already begun never fall below what was taken. Raises InvalidValue."""
+        if not 0 <= terms.day_capacity <= DAY_CAPACITY_MAX:
+            raise InvalidValue(field="terms.day_capacity", rule=f"expected 0 to {DAY_CAPACITY_MAX}")
+        if not (terms.dine_in or terms.delivery):
+            raise InvalidValue(field="terms.dine_in", rule="expected dine_in or delivery")
+        values = {
+            "community_id": uow.community_id,
+            "item": code,
+            "meal": terms.meal,
+            "day_capacity": terms.day_capacity,
+            "dine_in": terms.dine_in,
+            "delivery": terms.delivery,
+        }
+        await execute(
+            uow.session,
+            insert(menu)
+            .values(values)
+            .on_conflict_do_update(index_elements=["community_id", "item"], set_=values),
+        )
+        await execute(
+            uow.session,
+            update(days)
+            .where(days.c.community_id == uow.community_id, days.c.item == code)
+            .values(capacity=func.greatest(days.c.taken, terms.day_capacity)),
+        )
+
+    def _day(self, uow: UnitOfWork, order: Order) -> Update:
+        return update(days).where(
+            days.c.community_id == uow.community_id,
+            days.c.item == order.item,
+            days.c.business_date == order.business_date,
+        )
