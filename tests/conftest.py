@@ -14,7 +14,7 @@ import signal
 import tempfile
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -47,6 +47,27 @@ def run_apart(coroutine: Coroutine[Any, Any, T]) -> T:
         return thread.submit(asyncio.run, coroutine).result()
 
 
+@contextmanager
+def server_directory() -> Iterator[Path]:
+    """A directory that servers may live in, removed after.
+
+    pytest's own folder will not do: each pytest that starts closes it to others, and with that to the user
+    that PostgreSQL runs as, under the feet of a run that goes on.
+    """
+    directory = Path(tempfile.mkdtemp(prefix="pointsbank-tests-"))
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def data() -> Iterator[Path]:
+    """An empty data directory, for tests that start servers in it."""
+    with server_directory() as directory:
+        yield directory
+
+
 @dataclass(frozen=True, slots=True)
 class Servers:
     """What the run stands on. ``admin_url`` may create databases; ``owner_url`` owns the template."""
@@ -62,9 +83,8 @@ def servers() -> Iterator[Servers]:
     """Start the servers once, or take those that the environment names; remove everything after."""
     passwords = {role: secrets.token_hex(8) for role in (roles.APP, roles.CANTEEN, roles.STATION)}
     outside, redis_url = os.environ.get("POINTSBANK_DATABASE_URL"), os.environ.get("POINTSBANK_REDIS_URL")
-    directory = Path(tempfile.mkdtemp(prefix="pointsbank-tests-"))
     with ExitStack() as stack:
-        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        directory = stack.enter_context(server_directory())
         if outside is None:
             postgres = EmbeddedPostgres(directory / "postgres", secrets.token_hex(8), durable=False)
             stack.enter_context(postgres)

@@ -20,6 +20,9 @@ log = structlog.get_logger(__name__)
 Wake = Callable[[int, UUID], Awaitable[object]]
 """Tells a worker that an intent of a community waits: (community_id, outbox id)."""
 
+Session = AsyncSession
+"""What a service takes that reads outside any community; only stores know what it can do."""
+
 POOL_CONNECTIONS = 10
 POOL_OVERFLOW = 10
 

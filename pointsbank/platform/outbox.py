@@ -1,0 +1,264 @@
+"""The outbox: intents recorded in the transaction that decided them, then carried out at least once.
+
+::
+
+    add (in the business transaction) ──► wake (arq, may be lost) ─┐
+                                     └──► sweep (always finds it) ─┴─► claim ─► handler ─► done
+                                                                                   └─► again later, or dead
+
+A claim is a lease: it puts ``available_at`` ahead, so that an intent whose worker died comes back by
+itself. A handler does its effect and :func:`done` in one transaction, and may run twice. An outside party
+that cannot be reached (:class:`TryLater`) is asked again for ever; anything else that fails
+``TRIES_MAX`` times is put aside as dead, to be looked at and revived.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+
+from pointsbank.domain.errors import DomainError
+from pointsbank.platform.database import Database, UnitOfWork
+from pointsbank.platform.ids import uuid7
+
+log = structlog.get_logger(__name__)
+
+LEASE = timedelta(seconds=15)
+"""How long a dead worker's intent waits. A handler may outlast it (a slow partner): it may run twice."""
+TRIES_MAX = 12
+WAIT_SECONDS_MAX = 300.0
+OUTSIDE_WAIT_SECONDS_MAX = 30.0
+PARALLEL_INTENTS = 8
+SWEEP_INTENTS_MAX = 2_000
+ERROR_LENGTH_MAX = 200
+
+_jitter = random.SystemRandom()
+
+
+class TryLater(Exception):
+    """The outside world is not ready; the message is short and names no person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A claimed outbox row. attempts: this one included."""
+
+    community_id: int
+    id: UUID
+    topic: str
+    subject_id: UUID
+    attempts: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits. oldest: when the oldest undone intent was recorded."""
+
+    undone: int
+    dead: int
+    oldest: datetime | None
+
+
+Handler = Callable[[Intent], Awaitable[None]]
+"""Carries out one intent and marks it done in the transaction of its effect; may be called twice."""
+
+COLUMNS = "community_id, id, topic, subject_id, attempts, created_at"
+
+
+async def add(uow: UnitOfWork, topic: str, subject_id: UUID, *, available_at: datetime | None = None) -> UUID:
+    """Record an intent in the caller's transaction and wake a worker after its commit; return its id.
+
+    available_at: not before then; None: at once.
+    """
+    intent_id, now = uuid7(), uow.clock.now()
+    connection = await uow.connection()
+    await connection.execute(
+        "INSERT INTO bank.outbox (community_id, id, topic, subject_id, created_at, available_at, attempts)"
+        " VALUES ($1, $2, $3, $4, $5, $6, 0)",
+        uow.community_id,
+        intent_id,
+        topic,
+        subject_id,
+        now,
+        available_at or now,
+    )
+    wake = uow.wake
+    if wake is not None and (available_at is None or available_at <= now):
+        community_id = uow.community_id
+        uow.after_commit(lambda: wake(community_id, intent_id))
+    return intent_id
+
+
+async def claim(uow: UnitOfWork, *, intent_id: UUID | None = None, limit: int = 1) -> list[Intent]:
+    """Take due intents for ``LEASE``, the longest due first; another claimer's are passed over.
+
+    intent_id: only this one, if it is still due.
+    """
+    now = uow.clock.now()
+    connection = await uow.connection()
+    rows = await connection.fetch(
+        f"""
+        UPDATE bank.outbox o SET attempts = attempts + 1, available_at = $3
+          FROM (SELECT id FROM bank.outbox
+                 WHERE community_id = $1 AND done_at IS NULL AND dead_at IS NULL AND available_at <= $2
+                   AND attempts < $4 AND ($5::uuid IS NULL OR id = $5)
+                 ORDER BY available_at LIMIT $6 FOR UPDATE SKIP LOCKED) due
+         WHERE o.community_id = $1 AND o.id = due.id
+        RETURNING {", ".join(f"o.{name}" for name in COLUMNS.split(", "))}
+        """,  # noqa: S608 (the columns are this module's own)
+        uow.community_id,
+        now,
+        now + LEASE,
+        TRIES_MAX,
+        intent_id,
+        limit,
+    )
+    return sorted((Intent(**row) for row in rows), key=lambda intent: intent.id)
+
+
+async def done(uow: UnitOfWork, intent: Intent) -> None:
+    """Mark an intent carried out, in the transaction of its effect."""
+    connection = await uow.connection()
+    await connection.execute(
+        "UPDATE bank.outbox SET done_at = $3, last_error = NULL"
+        " WHERE community_id = $1 AND id = $2 AND done_at IS NULL AND dead_at IS NULL",
+        uow.community_id,
+        intent.id,
+        uow.clock.now(),
+    )
+
+
+async def failed(uow: UnitOfWork, intent: Intent, error: BaseException) -> None:
+    """Put an intent off, or aside as dead after ``TRIES_MAX`` tries. Another's later claim is left alone."""
+    now = uow.clock.now()
+    outside = isinstance(error, TryLater)
+    dead = not outside and intent.attempts >= TRIES_MAX
+    connection = await uow.connection()
+    await connection.execute(
+        """
+        UPDATE bank.outbox
+           SET last_error = $4, available_at = $5, dead_at = $6, attempts = attempts - $7
+         WHERE community_id = $1 AND id = $2 AND attempts = $3 AND done_at IS NULL AND dead_at IS NULL
+        """,
+        uow.community_id,
+        intent.id,
+        intent.attempts,
+        describe(error),
+        now + wait(intent, now, outside=outside),
+        now if dead else None,
+        1 if outside else 0,  # an outage outside must not use up the tries that are meant for faults here
+    )
+    write = log.error if dead else log.info
+    write(
+        "intent_dead" if dead else "intent_put_off",
+        topic=intent.topic,
+        intent=str(intent.id),
+        attempts=intent.attempts,
+        error=describe(error),
+    )
+
+
+def wait(intent: Intent, now: datetime, *, outside: bool) -> timedelta:
+    """Return how long to leave a failed intent: growing, bounded, spread by half each way.
+
+    For the outside world it grows with the intent's age, for faults here with the number of tries.
+    """
+    if outside:
+        age = (now - intent.created_at).total_seconds()
+        seconds = min(OUTSIDE_WAIT_SECONDS_MAX, max(1.0, age / 2))
+    else:
+        seconds = min(WAIT_SECONDS_MAX, 2.0 ** min(intent.attempts - 1, 16))
+    return timedelta(seconds=seconds * _jitter.uniform(0.5, 1.5))
+
+
+def describe(error: BaseException) -> str:
+    """Return what may be kept of an error: its kind, and its code or a message known to be harmless."""
+    said = error.code if isinstance(error, DomainError) else str(error) if isinstance(error, TryLater) else ""
+    return ": ".join(part for part in (type(error).__name__, said) if part)[:ERROR_LENGTH_MAX]
+
+
+async def bury(uow: UnitOfWork) -> int:
+    """Put aside as dead what was claimed ``TRIES_MAX`` times and never came to an end; return how many.
+
+    That is an intent whose handler takes its worker down with it.
+    """
+    connection = await uow.connection()
+    rows = await connection.fetch(
+        """
+        UPDATE bank.outbox SET dead_at = $2, last_error = coalesce(last_error, 'worker lost')
+         WHERE community_id = $1 AND done_at IS NULL AND dead_at IS NULL AND available_at <= $2
+           AND attempts >= $3
+        RETURNING id
+        """,
+        uow.community_id,
+        uow.clock.now(),
+        TRIES_MAX,
+    )
+    return len(rows)
+
+
+async def revive(uow: UnitOfWork) -> int:
+    """Give every dead intent of the community new tries; return how many."""
+    connection = await uow.connection()
+    rows = await connection.fetch(
+        """
+        UPDATE bank.outbox SET dead_at = NULL, attempts = 0, available_at = $2
+         WHERE community_id = $1 AND dead_at IS NOT NULL
+        RETURNING id
+        """,
+        uow.community_id,
+        uow.clock.now(),
+    )
+    return len(rows)
+
+
+async def backlog(uow: UnitOfWork) -> Backlog:
+    """Return what waits in the community's outbox."""
+    connection = await uow.connection()
+    row = await connection.fetchrow(
+        """
+        SELECT count(*) FILTER (WHERE dead_at IS NULL) AS undone,
+               count(*) FILTER (WHERE dead_at IS NOT NULL) AS dead,
+               min(created_at) FILTER (WHERE dead_at IS NULL) AS oldest
+          FROM bank.outbox WHERE community_id = $1 AND done_at IS NULL
+        """,
+        uow.community_id,
+    )
+    return Backlog(**row)
+
+
+async def work_off(
+    database: Database, community_id: int, handlers: Mapping[str, Handler], *, intent_id: UUID | None = None
+) -> int:
+    """Claim and carry out due intents, ``PARALLEL_INTENTS`` at a time, until none is due; return how many.
+
+    intent_id: only this one. At most ``SWEEP_INTENTS_MAX`` in one call.
+    """
+    worked = 0
+    while worked < SWEEP_INTENTS_MAX:
+        async with database.unit_of_work(community_id) as uow:
+            intents = await claim(uow, intent_id=intent_id, limit=PARALLEL_INTENTS)
+        if not intents:
+            break
+        await asyncio.gather(*(_carry_out(database, intent, handlers) for intent in intents))
+        worked += len(intents)
+    if intent_id is None:
+        async with database.unit_of_work(community_id) as uow:
+            if buried := await bury(uow):
+                log.error("intents_buried", count=buried)
+    return worked
+
+
+async def _carry_out(database: Database, intent: Intent, handlers: Mapping[str, Handler]) -> None:
+    try:
+        await handlers[intent.topic](intent)
+    except Exception as error:
+        async with database.unit_of_work(intent.community_id) as uow:
+            await failed(uow, intent, error)
