@@ -108,7 +108,12 @@ def _checked(line: str, public_key: bytes | None) -> SealedHead:
             raise SealUnreadable
         Ed25519PublicKey.from_public_bytes(named).verify(signature, _signed_text(seal))
         datetime.fromisoformat(seal["sealed_at"])
-        return SealedHead(seal["entry_number"], seal["block_number"], bytes.fromhex(seal["hash"]))
+        return SealedHead(
+            community_id=seal["community_id"],
+            entry_number=seal["entry_number"],
+            block_number=seal["block_number"],
+            hash=bytes.fromhex(seal["hash"]),
+        )
     except (ValueError, KeyError, TypeError, AttributeError, InvalidSignature) as error:
         raise SealUnreadable from error
 

@@ -46,8 +46,9 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class SealedHead:
-    """A head as it left the machine: block number and hash."""
+    """A head as it left the machine."""
 
+    community_id: int
     entry_number: int
     block_number: int
     hash: bytes
@@ -116,15 +117,15 @@ async def verify(
 ) -> Verification:
     """Recompute a community's whole journal, streaming. Give it a snapshot unit of work.
 
-    seals: heads kept outside the database; each must still be in the chain. progress: called with
-    (entries done, entries in all). Memory grows with accounts, not with entries.
+    seals: heads kept outside the database; this community's must all still be in the chain. progress:
+    called with (entries done, entries in all). Memory grows with accounts, not with entries.
     """
     head = await audit_store.head(uow)
     findings: list[Finding] = []
     sums: dict[UUID, int] = defaultdict(int)
     chain = _Chain(genesis(uow.community_id))
     number = 0
-    sealed = {seal.block_number: seal for seal in seals or []}
+    sealed = {seal.block_number: seal for seal in seals or [] if seal.community_id == uow.community_id}
     met: set[int] = set()
     async for blocks, rows, postings in audit_store.read_journal(uow, ENTRIES_PER_READ):
         leaves: dict[int, list[bytes]] = defaultdict(list)

@@ -14,6 +14,7 @@ from pointsbank.domain.errors import InvalidValue, NotFound, WrongState
 from pointsbank.domain.free_hours import FreeHour, free_periods, require_free_hours
 from pointsbank.domain.grid import GridDistance
 from pointsbank.domain.help_request import RequestState
+from pointsbank.domain.offer import OfferState
 from pointsbank.domain.pairing import (
     FreeVolunteer,
     NearestFirst,
@@ -31,7 +32,6 @@ from services.care.service import RequestInfo, VisitInfo
 from services.ledger import service as ledger
 from services.matching import store
 from services.matching.store import NewOffer
-from services.matching.tables import OfferState
 from services.matching.views import OfferInfo, PairingRunInfo
 from services.people import service as people
 

@@ -12,9 +12,10 @@ from sqlmodel import col, select
 
 from pointsbank.domain.free_hours import FreeHour
 from pointsbank.domain.grid import GridDistance
+from pointsbank.domain.offer import OfferState
 from pointsbank.domain.pairing import Blocked
 from pointsbank.platform.database import UnitOfWork
-from services.matching.tables import OfferState, PairingRun
+from services.matching.tables import PairingRun
 from services.matching.views import PairingRunInfo
 
 OFFER = """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -11,16 +10,8 @@ from sqlalchemy import CheckConstraint, Index, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
+from pointsbank.domain.offer import OfferState
 from pointsbank.platform.tables import BankTable, belongs_to, in_community, moment, one_of, word
-
-
-class OfferState(StrEnum):
-    """Where an offer is in its life: it ends once."""
-
-    OFFERED = "offered"
-    ACCEPTED = "accepted"
-    DECLINED = "declined"
-    LAPSED = "lapsed"
 
 
 class FreeHours(BankTable, table=True):

@@ -8,9 +8,9 @@ from datetime import datetime
 from uuid import UUID
 
 from pointsbank.domain.grid import GridDistance
+from pointsbank.domain.offer import OfferState
 from pointsbank.domain.pairing import Blocked
 from services.care.service import RequestInfo
-from services.matching.tables import OfferState
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,13 @@ from uuid import UUID
 
 from pointsbank.domain.errors import InvalidValue
 from pointsbank.domain.refusal import Refusal
+from pointsbank.domain.resident import Gender, PlaceKind
 from pointsbank.domain.roles import Role
 from pointsbank.platform.cells import parse_day, parse_phone, parse_yes, plain
 from pointsbank.platform.database import Database, UnitOfWork
 from pointsbank.platform.sheets import Column, ImportCounts, Progress, RefusedRow, Sheet, SheetRow
 from services.people import service
 from services.people.roster_store import RefusedSpool
-from services.people.tables import Gender, PlaceKind
 from services.people.views import GridInfo, NewBuilding, NewPerson, NewPlace
 
 PEOPLE_CHUNK = 1_000

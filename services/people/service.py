@@ -8,15 +8,12 @@ from datetime import date
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sqlmodel.ext.asyncio.session import AsyncSession
-
 from pointsbank.domain.errors import InvalidValue, NotFound
 from pointsbank.domain.grid import GridPlan
 from pointsbank.domain.roles import READERS, Actor, Role
 from pointsbank.platform.clock import local_date
-from pointsbank.platform.database import UnitOfWork
+from pointsbank.platform.database import Session, UnitOfWork
 from services.people import places_store, store
-from services.people.tables import Gender, PlaceKind
 from services.people.tokens import (
     actor_by_session,
     end_session,
@@ -73,7 +70,7 @@ async def create_community(
     await places_store.insert_grids(uow, grids, dict(grid_names or {}), dict(big_grid_names or {}))
 
 
-async def communities(session: AsyncSession) -> list[CommunityInfo]:
+async def communities(session: Session) -> list[CommunityInfo]:
     """Return every community, in order of id. session: any, also outside a community."""
     return await places_store.communities(session)
 
@@ -282,13 +279,11 @@ def _require_text(value: str, field: str, longest: int) -> None:
 __all__ = [
     "BuildingInfo",
     "CommunityInfo",
-    "Gender",
     "GridInfo",
     "NewBuilding",
     "NewPerson",
     "NewPlace",
     "PersonInfo",
-    "PlaceKind",
     "actor_by_session",
     "actor_of",
     "add_buildings",

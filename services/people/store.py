@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from pointsbank.domain.resident import Gender
 from pointsbank.domain.roles import Role
 from pointsbank.platform.database import UnitOfWork
 from pointsbank.platform.ids import uuid7
-from services.people.tables import Gender
 from services.people.views import NewPerson, PersonInfo
 
 INSERT_ROWS = 5_000

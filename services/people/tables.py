@@ -9,24 +9,9 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, Index, LargeBinary, UniqueConstraint
 from sqlmodel import Field
 
+from pointsbank.domain.resident import Gender, PlaceKind
 from pointsbank.domain.roles import Role
 from pointsbank.platform.tables import BankTable, belongs_to, in_community, moment, one_of, word
-
-
-class PlaceKind(StrEnum):
-    """What kind of housing a place is."""
-
-    ESTATE = "estate"  # 封闭小区
-    COMPOUND = "compound"  # 开放式楼宇小区
-    VILLAGE = "village"  # 自然村
-
-
-class Gender(StrEnum):
-    """As registered; ``unknown`` when not told."""
-
-    FEMALE = "female"
-    MALE = "male"
-    UNKNOWN = "unknown"
 
 
 class TokenPurpose(StrEnum):

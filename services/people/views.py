@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from uuid import UUID
 
+from pointsbank.domain.resident import Gender, PlaceKind
 from pointsbank.domain.roles import Actor, Role
-from services.people.tables import Gender, PlaceKind
 
 
 @dataclass(frozen=True, slots=True)

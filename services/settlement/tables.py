@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, UniqueConstraint
 from sqlmodel import Field
 
+from pointsbank.domain.partner import PartnerCode
 from pointsbank.domain.redemption import RedemptionState
 from pointsbank.domain.settlement import DifferenceKind
 from pointsbank.platform.tables import BankTable, belongs_to, bigint, in_community, moment, one_of, word
-
-
-class PartnerCode(StrEnum):
-    """The partners the platform knows how to reach."""
-
-    CANTEEN = "canteen"
-    STATION = "station"
 
 
 class Partner(BankTable, table=True):

@@ -1,0 +1,289 @@
+"""How the platform speaks to a partner: signed JSON over HTTP, every call safe to repeat.
+
+Never call this inside a database transaction: a partner may take seconds to answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import date, datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+import httpx
+import msgspec
+import stamina
+
+from pointsbank.domain.partner import PartnerCode
+from pointsbank.domain.redemption import PartnerWord
+from pointsbank.platform.clock import Clock, SystemClock
+from pointsbank.platform.outbox import TryLater
+from pointsbank.platform.settings import Settings
+from pointsbank.platform.signing import sign
+from services.settlement.views import PastRedemption, RedemptionInfo
+
+PLATFORM_KEY = "platform"
+CONNECT_SECONDS_MAX = 2.0
+CALL_SECONDS_MAX = 5.0
+TRIES = 2
+PAGE_LINES = 1_000
+BULK_MAX = 1_000
+STATEMENT_LINES_MAX = 100_000
+"""Lines of one day's statement that are taken: a few hundred a day is the life of one canteen."""
+
+NOT_DECIDED = frozenset({401, 403, 408, 425, 429})
+"""Refusals that say nothing of the order itself, so that it is asked again."""
+
+Shape = TypeVar("Shape")
+
+
+class PartnerUnavailable(TryLater):
+    """The partner could not be asked, or did not answer as agreed; to be tried again."""
+
+    def __init__(self, partner: str, why: str) -> None:
+        self.partner = partner
+        super().__init__(f"{partner}: {why}")
+
+
+class PartnerRefused(Exception):
+    """The partner has decided against a call. code: its problem's stable code."""
+
+    def __init__(self, partner: str, status: int, code: str) -> None:
+        self.partner, self.status, self.code = partner, status, code
+        super().__init__(f"{partner}: {status} {code}")
+
+
+class _Interrupted(Exception):
+    """No answer, or a server's fault: worth one more try at once."""
+
+
+class OrderAnswer(msgspec.Struct, frozen=True):
+    """Where an order stands at the partner."""
+
+    redemption_id: UUID
+    status: PartnerWord
+    partner_reference: str | None = None
+    reason: str | None = None
+    fulfilled_at: datetime | None = None
+
+
+class PartnerItem(msgspec.Struct, frozen=True):
+    """What the partner sells; ``milli_points`` and ``fen`` for one."""
+
+    code: str
+    name: str
+    milli_points: int
+    fen: int
+    available: bool
+
+
+class StatementLine(msgspec.Struct, frozen=True):
+    """One handed-over order in the partner's books."""
+
+    redemption_id: UUID
+    partner_reference: str
+    item: str
+    quantity: int
+    milli_points: int
+    fen: int
+
+
+class _Totals(msgspec.Struct, frozen=True):
+    lines: int
+    milli_points: int
+    fen: int
+
+
+class _StatementPage(msgspec.Struct, frozen=True):
+    lines: list[StatementLine]
+    next_after: str | None
+    totals: _Totals
+
+
+class PartnerClient:
+    """Speaks to one partner. clock: the wire's, whatever day the platform believes it is."""
+
+    def __init__(
+        self, http: httpx.AsyncClient, partner: str, url: str, secret: str, *, clock: Clock | None = None
+    ) -> None:
+        self.partner = partner
+        self._http = http
+        self._url = httpx.URL(f"{url.rstrip('/')}/")
+        self._secret = secret
+        self._clock = clock or SystemClock()
+
+    async def introduce(self, community_id: int, *, code: str, name: str, timezone: str) -> None:
+        """Have the partner serve a community. Raises PartnerUnavailable, PartnerRefused."""
+        await self._call(
+            "PUT",
+            f"communities/{community_id}",
+            dict[str, Any],
+            {"code": code, "name": name, "timezone": timezone},
+        )
+
+    async def items(self, community_id: int) -> list[PartnerItem]:
+        """Return what the partner sells today. Raises PartnerUnavailable, PartnerRefused."""
+        return await self._call("GET", "items", list[PartnerItem], query={"community_id": community_id})
+
+    async def place(self, community_id: int, redemption: RedemptionInfo) -> OrderAnswer:
+        """Order what was redeemed; asked again, the same answer.
+
+        Raises PartnerUnavailable, PartnerRefused.
+        """
+        body = {
+            "community_id": community_id,
+            "item": redemption.item,
+            "quantity": redemption.quantity,
+            "business_date": redemption.business_date,
+            "milli_points": redemption.milli_points,
+            "fen": redemption.fen,
+            "voucher": redemption.voucher,
+        }
+        return await self._call("PUT", f"redemptions/{redemption.id}", OrderAnswer, body)
+
+    async def order(self, community_id: int, redemption_id: UUID) -> OrderAnswer:
+        """Return where an order stands. Raises PartnerUnavailable, PartnerRefused."""
+        return await self._call(
+            "GET", f"redemptions/{redemption_id}", OrderAnswer, query={"community_id": community_id}
+        )
+
+    async def cancel(self, community_id: int, redemption_id: UUID) -> OrderAnswer:
+        """Call an order off.
+
+        Raises PartnerUnavailable, PartnerRefused (``already_fulfilled``, ``not_found``).
+        """
+        body = {"community_id": community_id}
+        return await self._call("POST", f"redemptions/{redemption_id}/cancel", OrderAnswer, body)
+
+    async def fulfil(self, community_id: int, redemption_id: UUID) -> OrderAnswer:
+        """Tell the partner's program that an order was handed over, as its counter would."""
+        body = {"community_id": community_id}
+        return await self._call("POST", f"redemptions/{redemption_id}/fulfil", OrderAnswer, body)
+
+    async def take_in(self, community_id: int, past: Sequence[PastRedemption]) -> None:
+        """Hand the partner redemptions that were served in the past; again changes nothing."""
+        for start in range(0, len(past), BULK_MAX):
+            lines = [
+                {
+                    "redemption_id": each.id,
+                    "item": each.item,
+                    "quantity": each.quantity,
+                    "business_date": each.business_date,
+                    "milli_points": each.milli_points,
+                    "fen": each.fen,
+                    "voucher": each.voucher,
+                    "fulfilled_at": each.fulfilled_at,
+                    "status": PartnerWord.FULFILLED,
+                }
+                for each in past[start : start + BULK_MAX]
+            ]
+            body = {"community_id": community_id, "redemptions": lines}
+            await self._call("POST", "redemptions/bulk", dict[str, Any], body)
+
+    async def statement(self, community_id: int, day: date) -> list[StatementLine]:
+        """Return the partner's whole statement of a business day, in order of its references.
+
+        Raises PartnerUnavailable when it cannot be had, changed while it was read, or is too long.
+        """
+        lines: list[StatementLine] = []
+        after = ""
+        while True:
+            query: dict[str, Any] = {"community_id": community_id, "after": after, "limit": PAGE_LINES}
+            page = await self._call("GET", f"statements/{day}", _StatementPage, query=query)
+            lines += page.lines
+            if len(lines) > STATEMENT_LINES_MAX:
+                raise PartnerUnavailable(self.partner, "statement too long")
+            if page.next_after is None:
+                break
+            if page.next_after <= after:
+                raise PartnerUnavailable(self.partner, "statement goes in circles")
+            after = page.next_after
+        sums = _Totals(len(lines), sum(line.milli_points for line in lines), sum(line.fen for line in lines))
+        if sums != page.totals:
+            raise PartnerUnavailable(self.partner, "statement does not sum to its totals")
+        return lines
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        shape: type[Shape],
+        body: Any = None,
+        *,
+        query: Mapping[str, Any] | None = None,
+    ) -> Shape:
+        url = self._url.join(path)
+        if query:
+            url = url.copy_merge_params(query)
+        content = b"" if body is None else msgspec.json.encode(body)
+        try:
+            async for attempt in stamina.retry_context(
+                on=_Interrupted, attempts=TRIES, wait_initial=0.1, wait_max=0.5, wait_jitter=0.2
+            ):
+                with attempt:
+                    answer = await self._send(method, url, content)
+        except _Interrupted as error:
+            raise PartnerUnavailable(self.partner, str(error)) from None
+        if answer.status_code in NOT_DECIDED or answer.is_redirect:
+            raise PartnerUnavailable(self.partner, f"status {answer.status_code}")
+        if answer.is_client_error:
+            raise PartnerRefused(self.partner, answer.status_code, _problem_code(answer))
+        try:
+            return msgspec.json.decode(answer.content, type=shape)
+        except msgspec.DecodeError:
+            raise PartnerUnavailable(self.partner, "answer not as agreed") from None
+
+    async def _send(self, method: str, url: httpx.URL, content: bytes) -> httpx.Response:
+        path = url.raw_path.decode()
+        signed = sign(self._secret, PLATFORM_KEY, method, path, content, at=self._clock.now())
+        headers = {**signed, "Accept": "application/json"}
+        if content:
+            headers["Content-Type"] = "application/json"
+        try:
+            answer = await self._http.request(method, url, content=content, headers=headers)
+        except httpx.HTTPError as error:
+            raise _Interrupted(type(error).__name__) from None
+        if answer.is_server_error:
+            raise _Interrupted(f"status {answer.status_code}")
+        return answer
+
+
+class Partners:
+    """The partners this process can reach, by code."""
+
+    def __init__(self, clients: Mapping[str, PartnerClient]) -> None:
+        self._clients = dict(clients)
+
+    def __getitem__(self, code: str) -> PartnerClient:
+        """Return the partner's client. Raises PartnerUnavailable when it has no address here."""
+        if code not in self._clients:
+            raise PartnerUnavailable(code, "no address configured")
+        return self._clients[code]
+
+
+@asynccontextmanager
+async def open_partners(settings: Settings) -> AsyncIterator[Partners]:
+    """Yield clients of the partners that ``settings`` name an address and a secret for."""
+    addresses = {
+        PartnerCode.CANTEEN: (settings.canteen_url, settings.canteen_secret),
+        PartnerCode.STATION: (settings.station_url, settings.station_secret),
+    }
+    timeout = httpx.Timeout(CALL_SECONDS_MAX, connect=CONNECT_SECONDS_MAX)
+    async with httpx.AsyncClient(timeout=timeout, trust_env=False) as http:
+        yield Partners(
+            {
+                code.value: PartnerClient(http, code.value, url, secret.get_secret_value())
+                for code, (url, secret) in addresses.items()
+                if url and secret is not None
+            }
+        )
+
+
+def _problem_code(answer: httpx.Response) -> str:
+    try:
+        problem = msgspec.json.decode(answer.content)
+    except msgspec.DecodeError:
+        return "unknown"
+    code = problem.get("code") if isinstance(problem, dict) else None
+    return code if isinstance(code, str) and len(code) <= 60 else "unknown"

@@ -1,0 +1,241 @@
+"""Redemptions from paper and for a demo world: already served, recorded in bulk.
+
+Each becomes a hold and its capture, like any other, at the moment it happened. The same record twice is one
+redemption: its id is derived from what it says. The caller also hands them to the partner's bulk intake
+(:meth:`PartnerClient.take_in`), so that both books agree.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from uuid import UUID
+
+from pointsbank.domain import redemption as rules
+from pointsbank.domain.errors import DomainError, InvalidValue, NotFound
+from pointsbank.domain.hold import Hold
+from pointsbank.domain.journal import Origin, SourceKind
+from pointsbank.domain.points import MilliPoints
+from pointsbank.domain.policy import Policy
+from pointsbank.domain.redemption import RedemptionState
+from pointsbank.platform.clock import local_date
+from pointsbank.platform.database import UnitOfWork
+from services.ledger import holds as ledger_holds
+from services.ledger import service as ledger
+from services.ledger.views import VerdictKind
+from services.people import service as people
+from services.settlement import service, store
+from services.settlement.store import NewRedemption
+from services.settlement.views import OutcomeKind, PartnerInfo, PastRedemption, RedemptionOutcome
+
+RECORDS_AT_ONCE = 1_000
+VOUCHER_LENGTH = 11
+
+
+@dataclass(frozen=True, slots=True)
+class RedemptionRecord:
+    """A redemption that was served at ``at`` (aware). partner: its code."""
+
+    member_id: UUID
+    partner: str
+    item: str
+    quantity: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A record that the rules allow, with all that its entries need."""
+
+    record: RedemptionRecord
+    past: PastRedemption
+    hold: Hold
+    origin: Origin
+    partner_id: UUID
+
+
+def record_id(community_id: int, record: RedemptionRecord) -> UUID:
+    """Return the id a record has: a UUIDv7 of its own moment whose random bits are a digest of the record."""
+    at = record.at.astimezone(UTC)
+    said = f"{community_id}:{record.member_id}:{record.partner}:{record.item}:{at.isoformat()}"
+    digest = int.from_bytes(hashlib.sha256(said.encode()).digest()[:10])
+    milliseconds = int(at.timestamp() * 1000)
+    return UUID(
+        int=(milliseconds << 80)
+        | (0x7 << 76)
+        | ((digest >> 62 & 0xFFF) << 64)
+        | (0b10 << 62)
+        | (digest & ((1 << 62) - 1))
+    )
+
+
+def paper_voucher(redemption_id: UUID) -> str:
+    """Return the voucher of a record: longer than a counter's, so that it never takes one of those."""
+    digest = hashlib.sha256(redemption_id.bytes).digest()
+    return "P" + base64.b32encode(digest).decode()[: VOUCHER_LENGTH - 1]
+
+
+async def record_redemptions(uow: UnitOfWork, records: Sequence[RedemptionRecord]) -> list[RedemptionOutcome]:
+    """Record redemptions that were served in the past; return an outcome for each, in order.
+
+    Each is recorded or refused alone (UnknownItem, InvalidValue, NotFound, DailyLimitReached,
+    InsufficientPoints), in the order given: give them in order of time. The price is the policy's of the day.
+    """
+    outcomes: list[RedemptionOutcome] = []
+    sold_by = {partner.code: partner for partner in await service.partners(uow)}
+    timezone = (await people.community(uow)).timezone
+    policies: dict[date, Policy] = {}
+    for start in range(0, len(records), RECORDS_AT_ONCE):
+        batch = records[start : start + RECORDS_AT_ONCE]
+        for record in batch:
+            day = local_date(record.at, timezone)
+            if day not in policies:
+                policies[day] = await ledger.policy_on(uow, day)
+        outcomes += await _record_batch(uow, batch, sold_by, policies, timezone)
+    return outcomes
+
+
+async def _record_batch(
+    uow: UnitOfWork,
+    records: Sequence[RedemptionRecord],
+    sold_by: Mapping[str, PartnerInfo],
+    policies: Mapping[date, Policy],
+    timezone: str,
+) -> list[RedemptionOutcome]:
+    members = await people.people_by_id(uow, list({record.member_id for record in records}))
+    days = [local_date(record.at, timezone) for record in records]
+    taken = await store.taken(uow, list(members), min(days), max(days))
+    known = await store.known_ids(uow, [record_id(uow.community_id, record) for record in records])
+    prepared: dict[UUID, _Prepared] = {}
+    answers: list[tuple[UUID, DomainError | None]] = []
+    for record, day in zip(records, days, strict=True):
+        redemption_id = record_id(uow.community_id, record)
+        try:
+            each = _prepare(uow, record, day, members, sold_by, policies[day], timezone)
+            key = (record.member_id, each.partner_id, record.item, day)
+            if redemption_id not in prepared and redemption_id not in known:
+                item = policies[day].item(record.partner, record.item)
+                rules.require_daily_limit(item, quantity=record.quantity, taken=taken.get(key, 0))
+                taken[key] = taken.get(key, 0) + record.quantity
+            prepared.setdefault(redemption_id, each)
+            answers.append((redemption_id, None))
+        except DomainError as error:
+            answers.append((redemption_id, error))
+    refused = await _post(uow, [each for key, each in prepared.items() if key not in known])
+    outcomes: list[RedemptionOutcome] = []
+    for redemption_id, broken in answers:
+        if (wrong := broken or refused.get(redemption_id)) is not None:
+            outcomes.append(RedemptionOutcome(OutcomeKind.REFUSED, None, wrong))
+            continue
+        kind = OutcomeKind.ALREADY if redemption_id in known else OutcomeKind.RECORDED
+        outcomes.append(RedemptionOutcome(kind, prepared[redemption_id].past))
+        known.add(redemption_id)
+    return outcomes
+
+
+def _prepare(
+    uow: UnitOfWork,
+    record: RedemptionRecord,
+    day: date,
+    members: Mapping[UUID, people.PersonInfo],
+    sold_by: Mapping[str, PartnerInfo],
+    policy: Policy,
+    timezone: str,
+) -> _Prepared:
+    if record.at > uow.clock.now():
+        raise InvalidValue(field="at", rule="not_in_the_future")
+    if record.member_id not in members:
+        raise NotFound(what="person")
+    if record.partner not in sold_by:
+        raise NotFound(what="partner")
+    item, partner = policy.item(record.partner, record.item), sold_by[record.partner]
+    rules.require_order(item, quantity=record.quantity, taken=0, day=day, today=day)
+    redemption_id, member = record_id(uow.community_id, record), members[record.member_id]
+    amount = MilliPoints(item.milli_points * record.quantity)
+    return _Prepared(
+        record=record,
+        past=PastRedemption(
+            id=redemption_id,
+            partner=record.partner,
+            item=record.item,
+            quantity=record.quantity,
+            milli_points=amount,
+            fen=item.fen * record.quantity,
+            business_date=day,
+            voucher=paper_voucher(redemption_id),
+            fulfilled_at=record.at,
+        ),
+        hold=Hold(
+            id=redemption_id,
+            member=member.ledger_ref,
+            partner=partner.id,
+            amount=amount,
+            expires_at=rules.hold_until(
+                record.at, day_ends=service.day_end(day, timezone), hold_hours=policy.hold_hours
+            ),
+        ),
+        origin=Origin(
+            source_kind=SourceKind.REDEMPTION,
+            source_id=redemption_id,
+            actor=member.ledger_ref,
+            subject=member.ledger_ref,
+            policy_version=policy.version,
+        ),
+        partner_id=partner.id,
+    )
+
+
+async def _post(uow: UnitOfWork, prepared: Sequence[_Prepared]) -> dict[UUID, DomainError]:
+    """Post holds, then the captures of those that held, and write both; return what was refused and why."""
+    # A capture beside its own refused hold could take what another of the member's holds has set aside.
+    opened = await ledger.post_many(
+        uow, [each.hold.opening(each.origin, at=each.record.at) for each in prepared]
+    )
+    refused = {
+        each.past.id: verdict.error
+        for each, verdict in zip(prepared, opened, strict=True)
+        if verdict.kind is VerdictKind.REFUSED and verdict.error is not None
+    }
+    ended: list[tuple[_Prepared, Hold]] = []
+    entries = []
+    for each in prepared:
+        if each.past.id not in refused:
+            origin = replace(each.origin, actor=each.partner_id)
+            captured, entry = each.hold.capture(each.hold.amount, origin, at=each.record.at)
+            ended.append((each, captured))
+            entries.append(entry)
+    for verdict in await ledger.post_many(uow, entries) if entries else []:
+        if verdict.error is not None:
+            raise verdict.error
+    await ledger_holds.record_ended_holds(
+        uow,
+        [
+            (hold, each.origin.policy_version, each.past.id, each.record.at, each.record.at)
+            for each, hold in ended
+        ],
+    )
+    await store.insert_redemptions(
+        uow,
+        [
+            NewRedemption(
+                id=each.past.id,
+                member_id=each.record.member_id,
+                requested_by=each.record.member_id,
+                partner_id=each.partner_id,
+                item=each.past.item,
+                quantity=each.past.quantity,
+                milli_points=each.past.milli_points,
+                fen=each.past.fen,
+                business_date=each.past.business_date,
+                voucher=each.past.voucher,
+                at=each.record.at,
+                state=RedemptionState.FULFILLED,
+                captured_on=each.past.business_date,
+            )
+            for each, _ in ended
+        ],
+    )
+    return refused

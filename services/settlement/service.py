@@ -1,0 +1,305 @@
+"""Redemptions: points set aside for a meal or a pack, ordered at the partner, paid when it is handed over.
+
+A redemption is decided here and carried out by the worker: the hold and the intent to tell the partner
+stand in one commit. What the partner says comes through :func:`hear`, however it came (an answer, an
+event, a statement), and may come any number of times.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from pointsbank.domain import accounts
+from pointsbank.domain import redemption as rules
+from pointsbank.domain.errors import NotFound
+from pointsbank.domain.hold import Hold, HoldExpired
+from pointsbank.domain.journal import Origin, SourceKind
+from pointsbank.domain.partner import PartnerCode
+from pointsbank.domain.points import MilliPoints
+from pointsbank.domain.redemption import ENDED, PartnerWord, RedemptionState
+from pointsbank.domain.roles import READERS, Actor, Role
+from pointsbank.platform import outbox
+from pointsbank.platform.clock import local_date
+from pointsbank.platform.database import UnitOfWork
+from pointsbank.platform.ids import uuid7
+from services.ledger import holds as ledger_holds
+from services.ledger import service as ledger
+from services.people import service as people
+from services.settlement import store
+from services.settlement.store import NewRedemption
+from services.settlement.views import CANCEL_ASKED, ItemInfo, PartnerInfo, RedemptionInfo
+
+REQUEST = "redemption.request"
+CANCEL = "redemption.cancel"
+HEARD: Mapping[PartnerWord, str] = {
+    PartnerWord.FULFILLED: "redemption.capture",
+    PartnerWord.REFUSED: "redemption.void.refused",
+    PartnerWord.CANCELLED: "redemption.void.cancelled",
+    PartnerWord.LAPSED: "redemption.void.lapsed",
+}
+"""What is to be done about a word that came as an event; an acceptance is the request's own answer."""
+
+INTRODUCE = "partner.introduce"
+
+PAGE_MAX = 200
+VOUCHER_DIGITS = 6
+VOUCHER_TRIES = 50
+EXPIRED = "hold_expired"
+
+PARTNER_NAMES: Mapping[PartnerCode, str] = {
+    PartnerCode.CANTEEN: "长者饭堂",
+    PartnerCode.STATION: "爱心驿站",
+}
+"""What a community's partners are called until it says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redeem:
+    """What a member asks for. partner: its code; business_date: local day, None for today."""
+
+    member_id: UUID
+    partner: str
+    item: str
+    quantity: int = 1
+    business_date: date | None = None
+
+
+async def add_partners(uow: UnitOfWork, names: Mapping[PartnerCode, str] = PARTNER_NAMES) -> None:
+    """Give the community its partners; the worker then introduces the community to each of them."""
+    for partner_id in await store.add_partners(uow, names):
+        await outbox.add(uow, INTRODUCE, partner_id)
+
+
+async def partners(uow: UnitOfWork) -> list[PartnerInfo]:
+    """Return the community's partners in order of code."""
+    return await store.partners(uow)
+
+
+async def partner(uow: UnitOfWork, code: str) -> PartnerInfo:
+    """Return the partner with ``code``. Raises NotFound."""
+    for found in await store.partners(uow):
+        if found.code == code:
+            return found
+    raise NotFound(what="partner")
+
+
+async def redeemable_items(uow: UnitOfWork, day: date) -> list[ItemInfo]:
+    """Return what points buy under the policy of a local day, in order of partner and code."""
+    policy = await ledger.policy_on(uow, day)
+    known = {partner.code for partner in await store.partners(uow)}
+    return [
+        ItemInfo(item.partner, item.code, item.milli_points, item.fen, item.daily_limit)
+        for _, item in sorted(policy.items.items())
+        if item.partner in known
+    ]
+
+
+async def redeem(uow: UnitOfWork, actor: Actor, command: Redeem) -> RedemptionInfo:
+    """Set a member's points aside for an item and have it ordered at the partner.
+
+    For the member or a coordinator in their place. The price is the policy's of today.
+    Raises NotAllowed, NotFound, UnknownItem, InvalidValue, DailyLimitReached, InsufficientPoints.
+    """
+    actor.require_self_or(command.member_id, Role.COORDINATOR, action="redeem")
+    member = await people.person(uow, command.member_id)
+    sold_by = await partner(uow, command.partner)
+    timezone, now = (await people.community(uow)).timezone, uow.clock.now()
+    today = local_date(now, timezone)
+    day = command.business_date or today
+    policy = await ledger.policy_on(uow, today)
+    item = policy.item(command.partner, command.item)
+    # Two orders at once would each see the other's place in the day's limit free.
+    await people.lock_people(uow, [command.member_id])
+    taken = await store.taken(uow, [command.member_id], day, day)
+    rules.require_order(
+        item,
+        quantity=command.quantity,
+        taken=taken.get((command.member_id, sold_by.id, item.code, day), 0),
+        day=day,
+        today=today,
+    )
+    redemption_id = uuid7()
+    hold = Hold(
+        id=redemption_id,
+        member=member.ledger_ref,
+        partner=sold_by.id,
+        amount=MilliPoints(item.milli_points * command.quantity),
+        expires_at=rules.hold_until(now, day_ends=day_end(day, timezone), hold_hours=policy.hold_hours),
+    )
+    origin = Origin(
+        source_kind=SourceKind.REDEMPTION,
+        source_id=redemption_id,
+        actor=actor.ledger_ref,
+        subject=member.ledger_ref,
+        policy_version=policy.version,
+    )
+    await ledger_holds.open_hold(uow, hold, origin)
+    await _insert_with_voucher(
+        uow,
+        {
+            "id": redemption_id,
+            "member_id": command.member_id,
+            "requested_by": actor.person_id,
+            "partner_id": sold_by.id,
+            "item": item.code,
+            "quantity": command.quantity,
+            "milli_points": int(hold.amount),
+            "fen": item.fen * command.quantity,
+            "business_date": day,
+            "at": now,
+        },
+    )
+    await outbox.add(uow, REQUEST, redemption_id)
+    return await _known(uow, redemption_id)
+
+
+async def cancel_redemption(uow: UnitOfWork, actor: Actor, redemption_id: UUID) -> RedemptionInfo:
+    """Call a redemption off, by the member or a coordinator.
+
+    One the partner has not been told of ends at once; otherwise the partner is asked and its answer
+    decides (``cancelling`` until then). Asked twice, it is asked once.
+    Raises NotFound, NotAllowed, WrongState.
+    """
+    held = await _known(uow, redemption_id, lock=True)
+    actor.require_self_or(held.member_id, Role.COORDINATOR, action="cancel_redemption")
+    if held.state is RedemptionState.CANCELLED or held.cancelling:
+        return held
+    rules.advance(held.state, RedemptionState.CANCELLED)
+    if held.state is RedemptionState.HELD:
+        await ledger_holds.void_hold(uow, redemption_id, actor=actor.ledger_ref)
+        await store.change(uow, redemption_id, state=RedemptionState.CANCELLED.value)
+    else:
+        await store.change(uow, redemption_id, reason=CANCEL_ASKED)
+        await outbox.add(uow, CANCEL, redemption_id)
+    return await _known(uow, redemption_id)
+
+
+async def redemption(uow: UnitOfWork, actor: Actor, redemption_id: UUID) -> RedemptionInfo:
+    """Return a redemption to its member or to who may read the community.
+
+    Raises NotFound, NotAllowed.
+    """
+    found = await _known(uow, redemption_id)
+    actor.require_self_or(found.member_id, *READERS, action="view_redemption")
+    return found
+
+
+async def redemptions_of(
+    uow: UnitOfWork, member_id: UUID, *, after: UUID | None = None, limit: int = 50
+) -> list[RedemptionInfo]:
+    """Return a member's redemptions, the newest first. after: the last id of the page before."""
+    return await store.redemptions(uow, member_id=member_id, before=after, limit=_page(limit))
+
+
+async def redemptions(
+    uow: UnitOfWork, *, state: RedemptionState | None = None, after: UUID | None = None, limit: int = 50
+) -> list[RedemptionInfo]:
+    """Return the community's redemptions, the newest first. after: the last id of the page before."""
+    return await store.redemptions(uow, state=state, before=after, limit=_page(limit))
+
+
+async def begin_request(uow: UnitOfWork, redemption_id: UUID) -> RedemptionInfo | None:
+    """Note that the partner is about to be told, and return what to tell; None when it has ended."""
+    held = await _known(uow, redemption_id, lock=True)
+    if held.state in ENDED:
+        return None
+    if held.state is RedemptionState.HELD:
+        await store.change(uow, redemption_id, state=RedemptionState.REQUESTED.value)
+    return held
+
+
+async def hear(
+    uow: UnitOfWork,
+    redemption_id: UUID,
+    word: PartnerWord,
+    *,
+    reference: str | None = None,
+    reason: str | None = None,
+) -> RedemptionInfo:
+    """Do what a partner's word says: capture, void, or note the acceptance. Twice does it once.
+
+    reason: why it was refused. A word that comes after the redemption has ended changes nothing here; if the
+    partner still means to serve what we have called off, it is told so again. A hold whose time has passed is
+    given back even if the meal was served: reconciliation names it. Raises NotFound.
+    """
+    held = await _known(uow, redemption_id, lock=True)
+    to = rules.hear(held.state, word)
+    if to is None:
+        called_off = held.state in (RedemptionState.CANCELLED, RedemptionState.LAPSED)
+        if called_off and word is PartnerWord.ACCEPTED:
+            await outbox.add(uow, CANCEL, redemption_id)
+        if reference is not None and held.partner_reference is None:
+            await store.change(uow, redemption_id, partner_reference=reference)
+        if word is PartnerWord.REFUSED and held.state is RedemptionState.REFUSED and held.reason is None:
+            await store.change(uow, redemption_id, reason=reason)
+        return await _known(uow, redemption_id)
+    if to is RedemptionState.FULFILLED:
+        try:
+            await ledger_holds.capture_hold(
+                uow, redemption_id, amount=MilliPoints(held.milli_points), actor=held.partner_id
+            )
+        except HoldExpired:
+            return await lapse(uow, redemption_id)
+    elif to in ENDED:
+        await ledger_holds.void_hold(uow, redemption_id, actor=held.partner_id)
+    await store.change(
+        uow,
+        redemption_id,
+        state=to.value,
+        reason=reason if to in ENDED else held.reason,
+        partner_reference=reference or held.partner_reference,
+        captured_on=held.business_date if to is RedemptionState.FULFILLED else None,
+    )
+    return await _known(uow, redemption_id)
+
+
+async def lapse(uow: UnitOfWork, redemption_id: UUID) -> RedemptionInfo:
+    """Give back a redemption whose hold has expired, and tell the partner not to serve it.
+
+    One that has ended, or whose time has not come, stays as it is. Raises NotFound.
+    """
+    held = await _known(uow, redemption_id, lock=True)
+    hold = await ledger_holds.lock_hold(uow, redemption_id)
+    if held.state in ENDED or uow.clock.now() < hold.expires_at:
+        return held
+    await ledger_holds.expire_hold(uow, redemption_id, actor=accounts.COMMUNITY_OWNER)
+    await store.change(uow, redemption_id, state=RedemptionState.LAPSED.value, reason=EXPIRED)
+    if held.state is not RedemptionState.HELD:
+        await outbox.add(uow, CANCEL, redemption_id)
+    return await _known(uow, redemption_id)
+
+
+async def known_redemption(uow: UnitOfWork, redemption_id: UUID) -> RedemptionInfo:
+    """Return a redemption to the system itself. Raises NotFound."""
+    return await _known(uow, redemption_id)
+
+
+def day_end(day: date, timezone: str) -> datetime:
+    """Return the moment (UTC) at which a local day is over."""
+    return datetime.combine(day + timedelta(days=1), time.min, ZoneInfo(timezone)).astimezone(UTC)
+
+
+async def _insert_with_voucher(uow: UnitOfWork, values: dict[str, Any]) -> None:
+    """Write the redemption under a voucher that is free that day: digits, easy to read out."""
+    for _ in range(VOUCHER_TRIES):
+        voucher = f"{secrets.randbelow(10**VOUCHER_DIGITS):0{VOUCHER_DIGITS}d}"
+        if await store.insert_redemption(uow, NewRedemption(**values, voucher=voucher)):
+            return
+    raise RuntimeError("no free voucher was found")
+
+
+async def _known(uow: UnitOfWork, redemption_id: UUID, *, lock: bool = False) -> RedemptionInfo:
+    found = await store.redemption(uow, redemption_id, lock=lock)
+    if found is None:
+        raise NotFound(what="redemption")
+    return found
+
+
+def _page(limit: int) -> int:
+    return max(1, min(limit, PAGE_MAX))

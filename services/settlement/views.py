@@ -1,0 +1,162 @@
+"""What settlement tells others. Amounts are milli-points and fen, whole for the quantity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from uuid import UUID
+
+from pointsbank.domain.errors import DomainError
+from pointsbank.domain.redemption import RedemptionState
+from pointsbank.domain.settlement import DifferenceKind
+
+CANCEL_ASKED = "cancel_asked"
+"""Reason of a redemption whose cancellation the partner has still to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerInfo:
+    """A partner of the community."""
+
+    id: UUID
+    code: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ItemInfo:
+    """What points buy on a day: price of one, and how many a member may have that day."""
+
+    partner: str
+    code: str
+    milli_points: int
+    fen: int
+    daily_limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class RedemptionInfo:
+    """A redemption as it stands. partner: its code; voucher: what the member shows at the counter."""
+
+    id: UUID
+    member_id: UUID
+    requested_by: UUID
+    partner_id: UUID
+    partner: str
+    item: str
+    quantity: int
+    milli_points: int
+    fen: int
+    business_date: date
+    voucher: str
+    state: RedemptionState
+    reason: str | None
+    partner_reference: str | None
+    captured_on: date | None
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def cancelling(self) -> bool:
+        """Whether a cancellation was asked for and the partner has not answered yet."""
+        return self.reason == CANCEL_ASKED
+
+
+@dataclass(frozen=True, slots=True)
+class PastRedemption:
+    """A redemption that was served before the platform knew of it."""
+
+    id: UUID
+    partner: str
+    item: str
+    quantity: int
+    milli_points: int
+    fen: int
+    business_date: date
+    voucher: str
+    fulfilled_at: datetime
+
+
+class OutcomeKind(StrEnum):
+    """What became of a bulk record."""
+
+    RECORDED = "recorded"
+    ALREADY = "already"  # the same record came before
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class RedemptionOutcome:
+    """The answer to one bulk record: ``redemption`` unless refused, ``error`` when refused."""
+
+    kind: OutcomeKind
+    redemption: PastRedemption | None
+    error: DomainError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchInfo:
+    """A frozen settlement batch. content_hash: SHA-256 over its lines in order of redemption."""
+
+    id: UUID
+    partner: str
+    business_date: date
+    sequence: int
+    frozen_at: datetime
+    lines: int
+    milli_points: int
+    fen: int
+    content_hash: bytes
+    entry_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLine:
+    """One redemption of a batch."""
+
+    redemption_id: UUID
+    milli_points: int
+    fen: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReconciliationInfo:
+    """One comparison of a day with a partner's statement."""
+
+    id: UUID
+    partner: str
+    business_date: date
+    compared_at: datetime
+    lines_here: int
+    lines_there: int
+    differences: int
+
+
+@dataclass(frozen=True, slots=True)
+class DifferenceInfo:
+    """A named difference. vanished: the day's latest comparison no longer saw it."""
+
+    id: UUID
+    partner: str
+    business_date: date
+    redemption_id: UUID
+    kind: DifferenceKind
+    milli_points_here: int | None
+    milli_points_there: int | None
+    fen_here: int | None
+    fen_there: int | None
+    found_at: datetime
+    resolved_at: datetime | None
+    resolved_by: UUID | None
+    resolution: str | None
+    vanished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SettledDay:
+    """What settling a day did. unreachable: partners whose statement could not be had."""
+
+    batches: list[BatchInfo]
+    reconciliations: list[ReconciliationInfo]
+    unreachable: list[str]

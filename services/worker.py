@@ -1,0 +1,212 @@
+"""The worker: carries out what the outbox holds, and tends what only time moves.
+
+arq wakes it the moment an intent is committed. Its own sweep finds every intent whose wake was lost, so
+that it needs Valkey only to be quick: while Valkey is away the sweep goes on, and arq comes back by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from uuid import UUID
+
+import structlog
+from arq.worker import Worker, func
+from redis.exceptions import RedisError
+
+from pointsbank.platform import outbox, queue, telemetry
+from pointsbank.platform.database import Database, UnitOfWork
+from pointsbank.platform.outbox import Handler
+from pointsbank.platform.queue import Queue
+from pointsbank.platform.settings import Settings
+from services.care import jobs as care_jobs
+from services.matching import jobs as matching_jobs
+from services.people import service as people
+from services.settlement import jobs as settlement_jobs
+from services.settlement import settling
+from services.settlement.client import Partners, open_partners
+
+log = structlog.get_logger(__name__)
+
+JOB_SECONDS_MAX = 40
+"""A killed worker's job is taken up again by arq this long (and ten seconds) after; the sweep is sooner."""
+
+JOBS_AT_ONCE = 10
+POLL_SECONDS = 0.1
+HEALTH_SECONDS = 5
+RECONNECT_SECONDS = 2.0
+JOBS_END_SECONDS_MAX = 2.0
+STOP_SECONDS_MAX = 4.0
+
+CommunityWork = Callable[[int], Awaitable[object]]
+
+
+class WorkerProcess:
+    """One worker: arq's loop, the sweep and the settling of ended days, until told to stop."""
+
+    def __init__(self, settings: Settings, database: Database, partners: Partners, redis_url: str) -> None:
+        self._database = database
+        self._redis_url = redis_url
+        self._handlers: Mapping[str, Handler] = settlement_jobs.handlers(database, partners)
+        self._stopping = asyncio.Event()
+        self._rounds: list[tuple[float, str, CommunityWork]] = [
+            (
+                settings.sweep_seconds,
+                "outbox",
+                lambda community: outbox.work_off(database, community, self._handlers),
+            ),
+            (
+                settings.sweep_seconds,
+                "lapse",
+                lambda community: settlement_jobs.lapse_overdue(database, community),
+            ),
+            (
+                settings.sweep_seconds,
+                "ask",
+                lambda community: settlement_jobs.ask_after_silent(database, partners, community),
+            ),
+            (settings.sweep_seconds, "offers", self._in_one_commit(matching_jobs.lapse_offers)),
+            (settings.sweep_seconds, "requests", self._in_one_commit(care_jobs.expire_requests)),
+            (
+                settings.batch_seconds,
+                "settle",
+                lambda community: settling.settle_ended_days(database, partners, community),
+            ),
+            (settings.batch_seconds, "forget", lambda community: settlement_jobs.forget(database, community)),
+        ]
+
+    def stop(self) -> None:
+        """Begin to stop: nothing new is taken, what runs may be cut off (it will run again)."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Work until :meth:`stop`."""
+        tasks = [
+            asyncio.create_task(self._wakes()),
+            *(asyncio.create_task(self._repeat(*round_)) for round_ in self._rounds),
+        ]
+        log.info("worker_started")
+        await self._stopping.wait()
+        _, late = await asyncio.wait(tasks, timeout=STOP_SECONDS_MAX)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        log.info("worker_stopped")
+
+    async def handle(self, _ctx: dict[Any, Any], community_id: int, intent_id: str) -> None:
+        """Carry out one intent that arq was woken for, if it is still to be done."""
+        await outbox.work_off(self._database, community_id, self._handlers, intent_id=UUID(intent_id))
+
+    def _in_one_commit(self, job: Callable[[UnitOfWork], Awaitable[object]]) -> CommunityWork:
+        async def work(community_id: int) -> None:
+            async with self._database.unit_of_work(community_id) as uow:
+                await job(uow)
+
+        return work
+
+    async def _repeat(self, seconds: float, name: str, work: CommunityWork) -> None:
+        # Each kind of work has a loop of its own: a partner that is slow to answer delays no other.
+        while not self._stopping.is_set():
+            await self._in_every_community(name, work)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), seconds)
+
+    async def _in_every_community(self, name: str, work: CommunityWork) -> None:
+        try:
+            async with self._database.session() as session:
+                communities = [community.id for community in await people.communities(session)]
+        except Exception as error:
+            log.warning("work_failed", work=name, error=type(error).__name__)
+            return
+        for community_id in communities:
+            try:
+                await work(community_id)
+            except Exception as error:  # one community's trouble, or one kind of work's, is not another's
+                log.error("work_failed", work=name, community=community_id, exc_info=error)
+
+    async def _wakes(self) -> None:
+        """Run arq; when Valkey goes away, wait and begin again."""
+        while not self._stopping.is_set():
+            worker = Worker(
+                [func(self.handle, name=queue.HANDLE_INTENT)],  # type: ignore[arg-type]
+                redis_settings=queue.redis_settings(self._redis_url),
+                handle_signals=False,
+                max_jobs=JOBS_AT_ONCE,
+                job_timeout=JOB_SECONDS_MAX,
+                keep_result=0,
+                max_tries=1,
+                retry_jobs=False,
+                poll_delay=POLL_SECONDS,
+                health_check_interval=HEALTH_SECONDS,
+                job_serializer=queue.encode,
+                job_deserializer=queue.decode,
+            )
+            working = asyncio.create_task(worker.async_run())
+            stopping = asyncio.create_task(self._stopping.wait())
+            await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            await self._close(worker)
+            working.cancel()
+            (ended,) = await asyncio.gather(working, return_exceptions=True)
+            if not self._stopping.is_set():
+                log.warning("queue_lost", error=type(ended).__name__)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), RECONNECT_SECONDS)
+
+    async def _close(self, worker: Worker) -> None:
+        """Let arq's jobs end, cut off those that will not, and have it say that it has gone."""
+        worker.allow_pick_jobs = False
+        if jobs := list(worker.tasks.values()):
+            _, late = await asyncio.wait(jobs, timeout=JOBS_END_SECONDS_MAX)
+            for job in late:
+                job.cancel()
+            await asyncio.gather(*jobs, return_exceptions=True)
+        # A job that was cut off would make arq's own ending raise before its health key is gone.
+        worker.tasks.clear()
+        with contextlib.suppress(RedisError, OSError):
+            await worker.close()
+
+
+async def run(settings: Settings, *, app_database_url: str, redis_url: str) -> None:
+    """Run the worker until SIGTERM or SIGINT."""
+    database, wakes = Database(app_database_url), Queue(redis_url)
+    database.wake = wakes.wake
+    try:
+        async with open_partners(settings) as partners:
+            process = WorkerProcess(settings, database, partners, redis_url)
+            loop = asyncio.get_running_loop()
+            for signum in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(signum, process.stop)
+            await process.run()
+    finally:
+        with contextlib.suppress(RedisError, OSError):
+            await wakes.close()
+        await database.close()
+
+
+def main() -> int:
+    """Read the settings and run; return the exit code."""
+    settings = Settings()
+    telemetry.configure("worker", level=settings.log_level)
+    for name in ("app_database_url", "redis_url"):
+        if getattr(settings, name) is None:
+            sys.stderr.write(f"the worker needs POINTSBANK_{name.upper()}; `pointsbank up` sets it\n")
+            return 2
+    assert settings.app_database_url is not None
+    assert settings.redis_url is not None
+    asyncio.run(
+        run(
+            settings,
+            app_database_url=settings.app_database_url.get_secret_value(),
+            redis_url=settings.redis_url.get_secret_value(),
+        )
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
