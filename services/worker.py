@@ -18,12 +18,13 @@ import structlog
 from arq.worker import Worker, func
 from redis.exceptions import RedisError
 
-from pointsbank.platform import outbox, queue, telemetry
+from pointsbank.platform import idempotency, outbox, queue, telemetry
 from pointsbank.platform.database import Database, UnitOfWork
 from pointsbank.platform.outbox import Handler
 from pointsbank.platform.queue import Queue
 from pointsbank.platform.settings import Settings
 from services.care import jobs as care_jobs
+from services.ledger import jobs as ledger_jobs
 from services.matching import jobs as matching_jobs
 from services.people import service as people
 from services.settlement import jobs as settlement_jobs
@@ -76,8 +77,17 @@ class WorkerProcess:
                 "settle",
                 lambda community: settling.settle_ended_days(database, partners, community),
             ),
-            (settings.batch_seconds, "forget", lambda community: settlement_jobs.forget(database, community)),
+            (
+                settings.seal_seconds,
+                "seal",
+                self._in_one_commit(lambda uow: ledger_jobs.seal_if_grown(uow, settings.data)),
+            ),
+            (settings.batch_seconds, "forget", self._in_one_commit(_forget)),
         ]
+        if settings.pairing_seconds:
+            self._rounds.append(
+                (settings.pairing_seconds, "pair", self._in_one_commit(matching_jobs.pair_open_requests))
+            )
 
     def stop(self) -> None:
         """Begin to stop: nothing new is taken, what runs may be cut off (it will run again)."""
@@ -169,6 +179,13 @@ class WorkerProcess:
         worker.tasks.clear()
         with contextlib.suppress(RedisError, OSError):
             await worker.close()
+
+
+async def _forget(uow: UnitOfWork) -> None:
+    """Drop what need not be remembered any longer."""
+    await outbox.forget(uow)
+    await idempotency.forget(uow)
+    await settlement_jobs.forget(uow)
 
 
 async def run(settings: Settings, *, app_database_url: str, redis_url: str) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pointsbank.domain.accounts import Commodity, available, issuance, service
 from pointsbank.domain.free_hours import FreeHour
 from pointsbank.domain.journal import EntryKind, Origin, SourceKind, journal_entry, transfer
+from pointsbank.domain.resident import PlaceKind
 from pointsbank.domain.roles import Actor, Role
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
@@ -20,7 +21,6 @@ from services.ledger import service as ledger
 from services.matching import service as matching
 from services.people import service as people
 from services.people.service import NewBuilding, NewPerson, NewPlace, PersonInfo
-from services.people.tables import PlaceKind
 
 NINE_ON_MONDAY = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 """Nine in the morning of a Monday in the community's time (UTC+8)."""

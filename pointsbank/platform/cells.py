@@ -8,6 +8,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 PHONE_DIGITS_MAX = 19
+YEAR_MIN = 1900
+"""No date in a community's files is older; a year below is a slip of the pen."""
 
 _DATE = r"(?P<year>\d{4})\s*[-/.年]\s*(?P<month>\d{1,2})\s*[-/.月]\s*(?P<day>\d{1,2})\s*日?"
 _COMPACT = r"(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})"
@@ -82,7 +84,8 @@ def parse_yes(text: str) -> bool | None:
 
 def _date_of(match: re.Match[str]) -> date | None:
     try:
-        return date(int(match["year"]), int(match["month"]), int(match["day"]))
+        written = date(int(match["year"]), int(match["month"]), int(match["day"]))
+        return written if written.year >= YEAR_MIN else None
     except ValueError:
         return None
 
@@ -104,6 +107,6 @@ def _since_midnight(match: re.Match[str]) -> timedelta | None:
 def _with_offset(words: str) -> datetime | None:
     try:
         at = datetime.fromisoformat(words)
-        return at.astimezone(UTC) if at.tzinfo is not None else None
+        return at.astimezone(UTC) if at.tzinfo is not None and at.year >= YEAR_MIN else None
     except (ValueError, OverflowError):
         return None

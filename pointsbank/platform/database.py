@@ -77,7 +77,11 @@ class Database:
 
     def __init__(self, url: str, *, clock: Clock | None = None, pool_size: int = POOL_CONNECTIONS) -> None:
         self.engine: AsyncEngine = create_async_engine(
-            sqlalchemy_url(url), pool_size=pool_size, max_overflow=POOL_OVERFLOW, pool_pre_ping=True
+            sqlalchemy_url(url),
+            pool_size=pool_size,
+            max_overflow=POOL_OVERFLOW,
+            pool_pre_ping=True,
+            hide_parameters=True,  # an error's text may reach a log; people's data must not
         )
         self.clock: Clock = clock or SystemClock()
         self.wake: Wake | None = None  # set by a process that has a queue; without it the sweep finds all

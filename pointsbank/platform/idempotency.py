@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,10 @@ from sqlmodel import select
 
 from pointsbank.platform.database import UnitOfWork
 from pointsbank.platform.tables import IdempotentRequest
+
+ANSWERS_KEPT = timedelta(hours=48)
+"""How long an answer is kept for a retry. Answers may hold names, so they are not kept longer; what the
+ledger took is under keys of its own and stays refused for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +67,14 @@ async def keep_answer(uow: UnitOfWork, actor_id: UUID, key: str, answer: GivenAn
         uow.clock.now(),
     )
     return kept is not None
+
+
+async def forget(uow: UnitOfWork) -> int:
+    """Drop answers older than ``ANSWERS_KEPT``; return how many."""
+    connection = await uow.connection()
+    status: str = await connection.execute(
+        "DELETE FROM bank.idempotent_requests WHERE community_id = $1 AND created_at < $2",
+        uow.community_id,
+        uow.clock.now() - ANSWERS_KEPT,
+    )
+    return int(status.rpartition(" ")[2])

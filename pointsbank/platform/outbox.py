@@ -31,6 +31,8 @@ log = structlog.get_logger(__name__)
 
 LEASE = timedelta(seconds=15)
 """How long a dead worker's intent waits. A handler may outlast it (a slow partner): it may run twice."""
+DONE_KEPT = timedelta(days=30)
+"""How long a done intent is kept for those who ask what happened."""
 TRIES_MAX = 12
 WAIT_SECONDS_MAX = 300.0
 OUTSIDE_WAIT_SECONDS_MAX = 30.0
@@ -217,6 +219,17 @@ async def revive(uow: UnitOfWork) -> int:
         uow.clock.now(),
     )
     return len(rows)
+
+
+async def forget(uow: UnitOfWork) -> int:
+    """Drop intents that were done longer than ``DONE_KEPT`` ago; return how many."""
+    connection = await uow.connection()
+    status: str = await connection.execute(
+        "DELETE FROM bank.outbox WHERE community_id = $1 AND done_at < $2",
+        uow.community_id,
+        uow.clock.now() - DONE_KEPT,
+    )
+    return int(status.rpartition(" ")[2])
 
 
 async def backlog(uow: UnitOfWork) -> Backlog:

@@ -40,6 +40,15 @@ class Settings(BaseSettings):
     batch_seconds: int = Field(
         default=3600, ge=1, le=86_400, description="how often ended days are settled and reconciled"
     )
+    pairing_seconds: int = Field(
+        default=600,
+        ge=0,
+        le=86_400,
+        description="how often open requests are paired; 0: by a coordinator only",
+    )
+    seal_seconds: int = Field(
+        default=3600, ge=1, le=86_400, description="how often a grown journal's head is sealed"
+    )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
 
 

@@ -85,6 +85,7 @@ class OutboxRow(BankTable, table=True):
             "available_at",
             postgresql_where=text("done_at IS NULL AND dead_at IS NULL"),
         ),
+        Index("ix_outbox_done", "community_id", "done_at", postgresql_where=text("done_at IS NOT NULL")),
         CheckConstraint("attempts >= 0", name="attempts"),
         CheckConstraint("done_at IS NULL OR dead_at IS NULL", name="one_end"),
     )
@@ -104,7 +105,11 @@ class IdempotentRequest(BankTable, table=True):
     """The answer already given to a request that carried an ``Idempotency-Key``."""
 
     __tablename__ = "idempotent_requests"
-    __table_args__ = (in_community(), CheckConstraint("length(fingerprint) = 32", name="fingerprint"))
+    __table_args__ = (
+        in_community(),
+        CheckConstraint("length(fingerprint) = 32", name="fingerprint"),
+        Index("ix_idempotent_requests_age", "community_id", "created_at"),
+    )
     community_id: int = Field(primary_key=True)
     actor_id: UUID = Field(primary_key=True)
     key: str = word(200, primary_key=True)

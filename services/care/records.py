@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from enum import StrEnum
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -28,6 +28,7 @@ from pointsbank.platform.clock import local_date
 from pointsbank.platform.database import UnitOfWork
 from pointsbank.platform.ids import uuid7
 from services.care import records_store as store
+from services.care.taken import taken
 from services.ledger import service as ledger
 from services.people import service as people
 from services.people.views import PersonInfo
@@ -144,8 +145,7 @@ async def _judge(
     )
     sound = [r for r in records if r.content_key not in seen and fault_of(r.period, now=now) is None]
     policies = await _policies(uow, {local_date(record.ended_at, timezone) for record in sound})
-    overlaps = await _overlaps(uow, sound)
-    credited = await _credited(uow, sound, timezone)
+    busy = await taken(uow, [record.period for record in sound], timezone)
     answers: list[_Judged] = []
     for record in records:
         if record.content_key in seen or record.content_key == sweep.last_key:
@@ -161,8 +161,8 @@ async def _judge(
             answers.append(_refused(Refusal("end", "no_policy_that_day", {"day": day.isoformat()})))
         elif record.kind not in policy.kinds:
             answers.append(_refused(Refusal("kind", "unknown_kind", {"kind": record.kind})))
-        elif record.content_key in overlaps:
-            facts = _when(*overlaps[record.content_key], timezone)
+        elif visit := busy.across(record.period):
+            facts = _when(visit.checked_in_at, visit.checked_out_at, timezone)
             answers.append(_refused(Refusal("start", "overlaps_visit", facts)))
         else:
             refusal = sweep.take(
@@ -170,7 +170,7 @@ async def _judge(
                 day,
                 key=record.content_key,
                 label=record.label,
-                bank_minutes=credited[record.volunteer_id, day],
+                bank_minutes=busy.credited[record.volunteer_id, day],
                 day_cap=policy.caps.day_minutes,
             )
             if refusal is None:
@@ -205,23 +205,6 @@ def _unfit(record: VisitRecord, known: dict[UUID, PersonInfo]) -> Refusal | None
     if Role.VOLUNTEER not in known[record.volunteer_id].roles:
         return Refusal("volunteer", "not_a_volunteer")
     return None
-
-
-async def _overlaps(
-    uow: UnitOfWork, records: Sequence[VisitRecord]
-) -> dict[bytes, tuple[datetime, datetime | None]]:
-    periods = [(record.volunteer_id, record.started_at, record.ended_at) for record in records]
-    found = await store.overlapping(uow, periods) if periods else {}
-    return {records[place].content_key: visit for place, visit in found.items()}
-
-
-async def _credited(
-    uow: UnitOfWork, records: Sequence[VisitRecord], timezone: str
-) -> dict[tuple[UUID, date], int]:
-    days = sorted({(record.volunteer_id, local_date(record.ended_at, timezone)) for record in records})
-    spans = [(volunteer, *_span(day, day + timedelta(days=1), timezone)) for volunteer, day in days]
-    minutes = await store.credited_minutes(uow, spans) if spans else []
-    return dict(zip(days, minutes, strict=True))
 
 
 def _span(first: date, end: date, timezone: str) -> tuple[datetime, datetime]:
@@ -286,7 +269,7 @@ async def _so_far(
     timezone = (await people.community(uow)).timezone
     so_far = _SoFar()
     records = [record for record, _ in accepted]
-    so_far.day.update(await _credited(uow, records, timezone))
+    so_far.day.update((await taken(uow, [record.period for record in records], timezone)).credited)
     volunteers = {record.volunteer_id for record in records}
     for year in sorted({judged.day.year for _, judged in accepted if judged.day is not None}):
         members = {v.volunteer_id for v, j in accepted if j.day is not None and j.day.year == year}

@@ -34,6 +34,16 @@ class ConfirmedVisit:
     content_key: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class AttendedVisit:
+    """When a volunteer was at a visit; no check-out yet: None. credited_minutes: 0 until confirmed."""
+
+    volunteer_id: UUID
+    checked_in_at: datetime
+    checked_out_at: datetime | None
+    credited_minutes: int
+
+
 async def known_keys(uow: UnitOfWork, keys: Sequence[bytes]) -> dict[bytes, UUID]:
     """Return, for those content keys that were recorded before, the visit's id."""
     connection = await uow.connection()
@@ -45,63 +55,30 @@ async def known_keys(uow: UnitOfWork, keys: Sequence[bytes]) -> dict[bytes, UUID
     return {row["content_key"]: row["id"] for row in rows}
 
 
-async def overlapping(
-    uow: UnitOfWork, periods: Sequence[tuple[UUID, datetime, datetime]]
-) -> dict[int, tuple[datetime, datetime | None]]:
-    """Return, by place in ``periods`` (volunteer, start, end), one visit of the bank that lies across it.
+async def attended(
+    uow: UnitOfWork, volunteers: Sequence[UUID], start: datetime, end: datetime
+) -> list[AttendedVisit]:
+    """Return the volunteers' visits that were checked into and reach into [start, end].
 
-    A visit under way has no end yet.
+    One reading for a whole chunk: row-level security keeps a condition on ranges from the index, so asking
+    record by record would read a volunteer's visits again for each of their records.
     """
     connection = await uow.connection()
     rows = await connection.fetch(
         """
-        SELECT r.place, v.checked_in_at, v.checked_out_at
-          FROM unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[])
-               WITH ORDINALITY AS r(volunteer_id, started_at, ended_at, place)
-         CROSS JOIN LATERAL (
-               SELECT c.checked_in_at, c.checked_out_at FROM bank.visits c
-                WHERE c.community_id = $1 AND c.volunteer_id = r.volunteer_id AND c.state = 'confirmed'
-                  AND tstzrange(c.checked_in_at, c.checked_out_at) && tstzrange(r.started_at, r.ended_at)
-                LIMIT 1) v
-         UNION ALL
-        SELECT r.place, v.checked_in_at, v.checked_out_at
-          FROM unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[])
-               WITH ORDINALITY AS r(volunteer_id, started_at, ended_at, place)
-          JOIN bank.visits v ON v.community_id = $1 AND v.volunteer_id = r.volunteer_id
-               AND v.state IN ('under_way', 'done')
-               AND tstzrange(v.checked_in_at, v.checked_out_at) && tstzrange(r.started_at, r.ended_at)
+        SELECT volunteer_id, checked_in_at, checked_out_at, coalesce(credited_minutes, 0) AS credited_minutes
+          FROM bank.visits
+         WHERE community_id = $1 AND volunteer_id = ANY ($2::uuid[])
+           AND state IN ('under_way', 'done', 'confirmed') AND checked_in_at <= $4
+           AND (checked_out_at IS NULL OR checked_out_at >= $3)
+         ORDER BY volunteer_id, checked_in_at
         """,
         uow.community_id,
-        [volunteer for volunteer, _, _ in periods],
-        [start for _, start, _ in periods],
-        [end for _, _, end in periods],
+        volunteers,
+        start,
+        end,
     )
-    return {row["place"] - 1: (row["checked_in_at"], row["checked_out_at"]) for row in rows}
-
-
-async def credited_minutes(uow: UnitOfWork, spans: Sequence[tuple[UUID, datetime, datetime]]) -> list[int]:
-    """Return, for each (volunteer, from, to), the minutes credited for visits that ended in [from, to)."""
-    connection = await uow.connection()
-    rows = await connection.fetch(
-        """
-        SELECT coalesce(v.minutes, 0) AS minutes
-          FROM unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[])
-               WITH ORDINALITY AS r(volunteer_id, from_at, to_at, place)
-          LEFT JOIN LATERAL (
-               SELECT sum(c.credited_minutes)::integer AS minutes FROM bank.visits c
-                WHERE c.community_id = $1 AND c.volunteer_id = r.volunteer_id AND c.state = 'confirmed'
-                  -- half a second back: a visit that ends at midnight does not overlap the day it ends on
-                  AND tstzrange(c.checked_in_at, c.checked_out_at)
-                      && tstzrange(r.from_at - interval '0.5 second', r.to_at)
-                  AND c.checked_out_at >= r.from_at AND c.checked_out_at < r.to_at) v ON true
-         ORDER BY r.place
-        """,
-        uow.community_id,
-        [volunteer for volunteer, _, _ in spans],
-        [start for _, start, _ in spans],
-        [end for _, _, end in spans],
-    )
-    return [row["minutes"] for row in rows]
+    return [AttendedVisit(**row) for row in rows]
 
 
 async def insert_confirmed(uow: UnitOfWork, visits: Sequence[ConfirmedVisit]) -> None:

@@ -7,8 +7,8 @@ from services.matching import service
 
 
 async def pair_open_requests(uow: UnitOfWork) -> int:
-    """Run the pairing if anything waits to be paired, and return how many requests were offered."""
-    return (await service.run_pairing(uow)).paired
+    """Pair what waits, and return how many requests were offered; a run without a pair is not recorded."""
+    return (await service.run_pairing(uow, record_fruitless=False)).paired
 
 
 async def lapse_offers(uow: UnitOfWork) -> int:

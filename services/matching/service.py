@@ -111,12 +111,14 @@ async def skills_of(uow: UnitOfWork, volunteer_id: UUID) -> list[str]:
     return sorted((await store.skills(uow, [volunteer_id])).get(volunteer_id, frozenset()))
 
 
-async def run_pairing(uow: UnitOfWork, engine: PairingEngine | None = None) -> PairingRunInfo:
+async def run_pairing(
+    uow: UnitOfWork, engine: PairingEngine | None = None, *, record_fruitless: bool = True
+) -> PairingRunInfo:
     """Pair open requests that lie ahead with volunteers, and offer each to the one chosen.
 
     engine: :class:`NearestFirst` unless given. Runs of one community take turns. Whoever declined a request
-    or let an offer of it lapse is not asked again. A run that finds nothing waiting is not recorded.
-    For callers that have decided who may.
+    or let an offer of it lapse is not asked again. A run that finds nothing waiting is not recorded,
+    nor, unless ``record_fruitless``, one that pairs nothing. For callers that have decided who may.
     """
     engine = engine or NearestFirst()
     await store.take_turn(uow)
@@ -150,7 +152,7 @@ async def run_pairing(uow: UnitOfWork, engine: PairingEngine | None = None) -> P
         unpaired=len(plan.unpaired),
         blocked={unpaired.request: unpaired.blocked for unpaired in plan.unpaired},
     )
-    if not wanted:
+    if not wanted or not (plan.pairs or record_fruitless):
         return run
     await store.insert_run(uow, run)
     starts = {request.id: request.starts_at for request in requests}

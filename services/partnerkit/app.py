@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
@@ -15,7 +14,7 @@ from litestar.types import ControllerRouterHandler
 from pydantic import ValidationError
 
 from pointsbank.domain.errors import DomainError
-from pointsbank.platform import migrations
+from pointsbank.platform import migrations, telemetry
 from pointsbank.platform.clock import Clock
 from pointsbank.platform.database import Database
 from pointsbank.platform.settings import PartnerSettings
@@ -66,7 +65,7 @@ def partner_app(
     """Return the partner's application. settings: from the environment by default. clock: for tests."""
     if settings is None:
         settings = settings_from_environment()
-        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(settings.log_level))
+        telemetry.configure(partner.name, level=settings.log_level)
     database = Database(settings.database_url.get_secret_value(), clock=clock)
     secret = settings.secret.get_secret_value()
     service = PartnerService(

@@ -166,10 +166,9 @@ async def ask_after_silent(database: Database, partners: Partners, community_id:
     return len(silent)
 
 
-async def forget(database: Database, community_id: int) -> None:
+async def forget(uow: UnitOfWork) -> None:
     """Drop what need not be remembered any longer."""
-    async with database.unit_of_work(community_id) as uow:
-        await events.forget_nonces(uow)
+    await events.forget_nonces(uow)
 
 
 async def _hear(uow: UnitOfWork, answer: OrderAnswer) -> None:

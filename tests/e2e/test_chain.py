@@ -108,7 +108,11 @@ def walked(folder: Path) -> Iterator[Chain]:
         for number in range(SERVED)
     ]
     record.write_text("志愿者,长者,服务类型,开始,结束,确认人\n" + "\n".join(lines) + "\n", encoding="utf-8")
-    up = Up(folder / "data", three_free_ports(), extra={"POINTSBANK_SWEEP_SECONDS": "1"})
+    up = Up(
+        folder / "data",
+        three_free_ports(),
+        extra={"POINTSBANK_SWEEP_SECONDS": "1", "POINTSBANK_PAIRING_SECONDS": "0"},
+    )
     try:
         up.ready()
         for kind, file in (("people", roster), ("service", record)):

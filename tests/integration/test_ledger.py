@@ -114,10 +114,13 @@ async def test_a_key_twice_in_a_batch_posts_once_and_a_changed_one_is_refused(le
 
 
 async def test_a_rolled_back_unit_of_work_leaves_no_entry_and_no_gap(ledger: Database) -> None:
-    with pytest.raises(RuntimeError):
+    async def lose() -> None:
         async with ledger.unit_of_work(1) as uow:
             await service.post(uow, grant(MEMBER, 5, "lost"))
             raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await lose()
     async with ledger.unit_of_work(1) as uow:
         assert (await service.post(uow, grant(MEMBER, 7, "kept"))).number == 1
         assert await balance(uow, accounts.available(MEMBER)) == 7

@@ -13,13 +13,13 @@ import pytest
 
 from pointsbank.domain.errors import InvalidValue, NotAllowed, NotFound
 from pointsbank.domain.grid import GridDistance, default_grid_plan
+from pointsbank.domain.resident import PlaceKind
 from pointsbank.domain.roles import Role
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
 from services.founding import found_community
 from services.people import service as people
 from services.people.service import NewBuilding, NewPerson, NewPlace
-from services.people.tables import PlaceKind
 from tests.worlds import NINE_ON_MONDAY, small_world
 
 

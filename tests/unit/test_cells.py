@@ -20,7 +20,7 @@ def test_a_date_is_read_however_it_is_written(text: str) -> None:
     assert parse_day(text) == date(1948, 3, 1)
 
 
-@pytest.mark.parametrize("text", ["1948-13-01", "1948-3", "03/01/1948", "昨天", "19481301", ""])
+@pytest.mark.parametrize("text", ["1948-13-01", "1948-3", "03/01/1948", "昨天", "19481301", "0194-03-01", ""])
 def test_what_is_no_date_is_not_guessed(text: str) -> None:
     assert parse_day(text) is None
 
@@ -50,7 +50,9 @@ def test_midnight_may_be_written_as_the_days_end() -> None:
     assert parse_moment("2024-03-01 24:00", ZONE) == datetime(2024, 3, 1, 16, 0, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("text", ["9:00", "2024-03-01", "2024-03-01 25:00", "2024-03-01 9:61", "下午"])
+@pytest.mark.parametrize(
+    "text", ["9:00", "2024-03-01", "0001-01-02T00:00Z", "2024-03-01 25:00", "2024-03-01 9:61", "下午"]
+)
 def test_what_is_no_moment_is_not_guessed(text: str) -> None:
     assert parse_moment(text, ZONE) is None
 

@@ -78,3 +78,6 @@ GRANT INSERT, UPDATE ON bank.communities, bank.big_grids, bank.small_grids, bank
 GRANT INSERT ON bank.pairing_runs TO pointsbank_app;
 GRANT INSERT, DELETE ON bank.grid_boundaries, bank.free_hours, bank.volunteer_skills, bank.person_roles,
     bank.partner_nonces TO pointsbank_app;
+
+-- What has served its time: done intents, and answers that were kept for a retry.
+GRANT DELETE ON bank.outbox, bank.idempotent_requests TO pointsbank_app;

@@ -157,6 +157,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("community_id", "actor_id", "key", name=op.f("pk_idempotent_requests")),
         schema="bank",
     )
+    op.create_index(
+        "ix_idempotent_requests_age",
+        "idempotent_requests",
+        ["community_id", "created_at"],
+        unique=False,
+        schema="bank",
+    )
     op.create_table(
         "ledger_heads",
         sa.Column("community_id", sa.Integer(), nullable=False),
@@ -208,6 +215,14 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("community_id", "id", name=op.f("pk_outbox")),
         schema="bank",
+    )
+    op.create_index(
+        "ix_outbox_done",
+        "outbox",
+        ["community_id", "done_at"],
+        unique=False,
+        schema="bank",
+        postgresql_where=sa.text("done_at IS NOT NULL"),
     )
     op.create_index(
         "ix_outbox_due",
@@ -1138,9 +1153,13 @@ def downgrade() -> None:
         schema="bank",
         postgresql_where=sa.text("done_at IS NULL AND dead_at IS NULL"),
     )
+    op.drop_index(
+        "ix_outbox_done", table_name="outbox", schema="bank", postgresql_where=sa.text("done_at IS NOT NULL")
+    )
     op.drop_table("outbox", schema="bank")
     op.drop_table("organisations", schema="bank")
     op.drop_table("ledger_heads", schema="bank")
+    op.drop_index("ix_idempotent_requests_age", table_name="idempotent_requests", schema="bank")
     op.drop_table("idempotent_requests", schema="bank")
     op.drop_index(
         "ix_holds_open", table_name="holds", schema="bank", postgresql_where=sa.text("state = 'open'")
