@@ -1,0 +1,120 @@
+"""The composition root of the api process: ``uvicorn api.app:create_app --factory``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from litestar import Litestar, Request, Router, get
+from litestar.datastructures import State
+from litestar.middleware import DefineMiddleware
+from litestar.plugins.pydantic import PydanticPlugin
+
+from api import auth, openapi
+from api.auth import ANYONE
+from api.dependencies import Desk, desk
+from api.errors import BODY_BYTES_MAX, EXCEPTION_HANDLERS, UNAVAILABLE, NotReady, require_json
+from api.http import books, care, matching, partners, people, redemptions, settlement
+from api.idempotency import require_key
+from api.web.pages import error_page
+from api.web.routes import web_router
+from pointsbank.platform import migrations, telemetry
+from pointsbank.platform.clock import Clock
+from pointsbank.platform.database import Database
+from pointsbank.platform.queue import Queue
+from pointsbank.platform.readiness import schema_revision
+from pointsbank.platform.settings import Settings
+from services.settlement.events import partner_secrets
+
+API_PATH = "/api/v1"
+MIGRATIONS = "services:migrations"
+
+
+@get("/livez", opt=ANYONE, include_in_schema=False, sync_to_thread=False)
+def livez() -> dict[str, str]:
+    """Say that the process answers."""
+    return {"status": "ok"}
+
+
+@get("/readyz", opt=ANYONE, include_in_schema=False)
+async def readyz(request: Request[Any, Any, State]) -> dict[str, str]:
+    """Say whether the database answers and its schema is at head. Raises NotReady."""
+    at = desk(request)
+    try:
+        revision = await schema_revision(at.database)
+    except UNAVAILABLE:
+        raise NotReady(rule="database_unreachable") from None
+    if revision != at.head:
+        raise NotReady(rule="migrations_behind")
+    return {"status": "ok"}
+
+
+def _open(
+    settings: Settings, url: str, clock: Clock | None
+) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def opened(app: Litestar) -> AsyncIterator[None]:
+        database = Database(url, clock=clock)
+        queue = Queue(settings.redis_url.get_secret_value()) if settings.redis_url else None
+        if queue is not None:
+            database.wake = queue.wake
+        app.state.desk = Desk(
+            database=database,
+            settings=settings,
+            head=migrations.head(MIGRATIONS),
+            partner_secrets=partner_secrets(settings),
+        )
+        try:
+            yield
+        finally:
+            await database.close()
+            if queue is not None:
+                await queue.close()
+
+    return opened
+
+
+def create_app(settings: Settings | None = None, *, clock: Clock | None = None) -> Litestar:
+    """Return the app. settings: from the environment unless given; clock: the machine's unless given.
+
+    Exits with one line when the settings name no database.
+    """
+    if settings is None:
+        settings = Settings()
+        telemetry.configure("api", level=settings.log_level)
+    url = settings.app_database_url.get_secret_value() if settings.app_database_url else ""
+    if not url:
+        raise SystemExit("POINTSBANK_APP_DATABASE_URL is not set; `pointsbank up` sets it")
+    programs = Router(
+        API_PATH,
+        route_handlers=[
+            people.router,
+            care.router,
+            matching.router,
+            redemptions.router,
+            books.router,
+            settlement.router,
+        ],
+        before_request=require_json,
+    )
+    return Litestar(
+        route_handlers=[
+            livez,
+            readyz,
+            *auth.ROUTES,
+            programs,
+            partners.router,
+            openapi.static_files(),
+            web_router,
+        ],
+        lifespan=[_open(settings, url, clock)],
+        guards=[auth.require_right, require_key],
+        middleware=[DefineMiddleware(auth.SessionAuthentication)],
+        exception_handlers=EXCEPTION_HANDLERS,
+        before_send=[auth.add_security_headers],
+        request_max_body_size=BODY_BYTES_MAX,
+        openapi_config=openapi.config(),
+        plugins=[PydanticPlugin(prefer_alias=True)],
+        state=State({"error_page": error_page}),
+    )
