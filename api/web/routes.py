@@ -1,0 +1,21 @@
+"""All pages, for the application to mount."""
+
+from __future__ import annotations
+
+from litestar import Router
+
+from api.web import books, coordinator, elder, home, orders, volunteer
+
+web_router = Router(
+    path="/",
+    route_handlers=[
+        *home.ROUTES,
+        *elder.ROUTES,
+        *orders.ROUTES,
+        *volunteer.ROUTES,
+        *coordinator.ROUTES,
+        *books.ROUTES,
+    ],
+    include_in_schema=False,
+)
+"""Pages and static files. Every one declares who may see it; a refusal becomes a page by ``error_page``."""
