@@ -108,10 +108,10 @@ def home_of(actor: Actor) -> str:
         return "/coordinator"
     if actor.has(Role.AUDITOR):
         return "/books"
+    if actor.has(Role.ELDER):  # also one who volunteers: the large page leads to the other
+        return "/elder"
     if actor.has(Role.VOLUNTEER):
         return "/volunteer"
-    if actor.has(Role.ELDER):
-        return "/elder"
     return "/confirm" if actor.has(Role.BUILDING_LEADER, Role.GRID_LEADER) else "/"
 
 

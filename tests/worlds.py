@@ -63,7 +63,7 @@ async def small_world(database: Database, community_id: int = 1) -> World:
         def new(number: int, name: str, grid: int, role: Role, role_grid: int | None = None) -> NewPerson:
             return NewPerson(
                 name=name,
-                phone=f"1999900{number:04d}",
+                phone=f"1540000{number:04d}",
                 building_id=building[grid],
                 room=f"{number}01",
                 member_number=f"T{number:03d}",

@@ -140,12 +140,12 @@ async def _import(settings: Settings, wish: Wish, sheet: Sheet, opener: Opener) 
             async with opener(database, community.id, sheet) as opened:
                 with _progress(console) as progress:
                     counts = await opened.judge(progress)
-                await _report(console, f"dry run, {community.name}", counts, opened, sheet, wish)
+                await _report(console, community, counts, opened, sheet, wish, written=False)
                 if not _go_on(console, wish, counts):
                     return counts
                 with _progress(console) as progress:
                     counts = await opened.record(progress)
-                await _report(console, f"imported, {community.name}", counts, opened, sheet, wish)
+                await _report(console, community, counts, opened, sheet, wish, written=True)
                 return counts
         finally:
             await database.close()
@@ -198,15 +198,24 @@ def _progress(console: Console) -> Iterator[sheets.Progress]:
 
 
 async def _report(
-    console: Console, title: str, counts: ImportCounts, opened: Import, sheet: Sheet, wish: Wish
+    console: Console,
+    community: CommunityInfo,
+    counts: ImportCounts,
+    opened: Import,
+    sheet: Sheet,
+    wish: Wish,
+    *,
+    written: bool,
 ) -> None:
     """Print the one report, and write the refused rows out."""
+    title = f"{'imported' if written else 'dry run'}: {sheet.path.name}, {community.name}"
     path = sheet.path.with_name(sheet.path.name + ".refused.csv")
     table = Table(title=title, title_justify="left", show_header=False)
     table.add_column()
     table.add_column(justify="right")
-    for name in ("imported", "already there", "refused"):
-        table.add_row(name, f"{getattr(counts, name.split()[0]):,}")
+    table.add_row("imported" if written else "to import", f"{counts.imported:,}")
+    table.add_row("already there", f"{counts.already:,}")
+    table.add_row("refused", f"{counts.refused:,}")
     console.print(table)
     if not counts.refused:
         return

@@ -205,21 +205,26 @@ async def search_people(
     )
 
 
-async def someone_with_role(uow: UnitOfWork, role: Role) -> UUID | None:
-    """Return one holder of ``role``: with a building and few other roles first, then the first to come."""
+async def someone_with_role(uow: UnitOfWork, role: Role, *, rather: Role | None = None) -> UUID | None:
+    """Return one holder of ``role``: with a building, ``rather`` and few other roles first, then the first."""
     connection = await uow.connection()
     found: UUID | None = await connection.fetchval(
         """
         SELECT p.id FROM bank.person_roles r
           JOIN bank.people p ON p.community_id = r.community_id AND p.id = r.person_id
          WHERE r.community_id = $1 AND r.role = $2
-         ORDER BY p.building_id IS NULL, NOT p.canteen_eligible,
+         ORDER BY p.building_id IS NULL,
+                  NOT EXISTS (SELECT 1 FROM bank.person_roles o
+                               WHERE o.community_id = r.community_id AND o.person_id = r.person_id
+                                 AND o.role = $3),
                   (SELECT count(*) FROM bank.person_roles o
-                    WHERE o.community_id = r.community_id AND o.person_id = r.person_id), p.id
+                    WHERE o.community_id = r.community_id AND o.person_id = r.person_id),
+                  NOT p.canteen_eligible, p.id
          LIMIT 1
         """,
         uow.community_id,
         role.value,
+        (rather or role).value,
     )
     return found
 

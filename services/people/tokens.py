@@ -67,10 +67,13 @@ async def end_session(uow: UnitOfWork, token: str) -> None:
 async def sign_in_tokens(uow: UnitOfWork) -> dict[Role, str]:
     """Return a new sign-in token of one suitable person for each role that somebody holds.
 
-    Suitable: lives in a known building, may eat at the canteen, holds as few other roles as possible; then
-    the first to be registered.
+    Suitable: lives in a known building (an elder: also helps others, so that there are points to spend),
+    holds as few other roles as possible, may eat at the canteen; then the first to be registered.
     """
-    found = {role: await store.someone_with_role(uow, role) for role in SHOWN_ROLES}
+    found = {
+        role: await store.someone_with_role(uow, role, rather=Role.VOLUNTEER if role is Role.ELDER else None)
+        for role in SHOWN_ROLES
+    }
     return {
         role: await _issue(uow, person_id, TokenPurpose.SIGN_IN, SESSION_HOURS)
         for role, person_id in found.items()

@@ -26,16 +26,16 @@ from pointsbank.platform.secrets import load_secrets
 from services.matching import service as matching
 from services.people import service as people
 from tests.conftest import server_directory
-from tests.e2e.running import Up, pointsbank, three_free_ports
+from tests.e2e.running import Up, one_line, pointsbank, three_free_ports
 
 PATIENCE_SECONDS = 60
 SERVED = 12
 """Two-hour visits in the imported file: 24 points for the volunteer."""
 
 ROSTER = """编号,姓名,电话,性别,出生日期,小区,楼栋,房号,小网格,角色
-E1,测试甲,19999000001,女,1946-03-01,样例小区,1栋,101,1,长者
-V1,测试乙,19999000002,男,1980-07-09,样例小区,1栋,102,1,志愿者
-C1,测试丙,19999000003,女,1990-01-01,样例小区,1栋,103,1,社工
+E1,测试甲,15400000001,女,1946-03-01,样例小区,1栋,101,1,长者
+V1,测试乙,15400000002,男,1980-07-09,样例小区,1栋,102,1,志愿者
+C1,测试丙,15400000003,女,1990-01-01,样例小区,1栋,103,1,社工
 """
 
 
@@ -248,12 +248,25 @@ def test_the_audit_and_the_doctor_find_nothing_wrong(chain: Chain) -> None:
     assert told.returncode == 0, told.stdout + told.stderr
 
 
+def test_a_link_can_be_made_for_one_person_by_their_number(chain: Chain) -> None:
+    told = pointsbank("links", "--member", "V1", "--data", str(chain.up.data))
+    assert told.returncode == 0, told.stderr
+    with httpx.Client(follow_redirects=True) as browser:
+        assert browser.get(told.stdout.strip()).status_code == 200
+        me = browser.get(f"http://127.0.0.1:{chain.up.port}/api/v1/me").json()
+    assert me["id"] == str(chain.volunteer.id)
+    for nobody in ("V2", "测试癸"):
+        assert one_line(pointsbank("links", "--member", nobody, "--data", str(chain.up.data))) == (
+            "Error: --member: nobody is registered so"
+        )
+
+
 def test_no_name_or_phone_is_in_a_log(chain: Chain) -> None:
     logs = list((chain.up.data / "logs").glob("*.log"))
     assert len(logs) >= 4
     for log in logs:
         text = log.read_text(encoding="utf-8", errors="replace")
-        for secret in ("测试甲", "测试乙", "测试丙", "1999900", "样例小区"):
+        for secret in ("测试甲", "测试乙", "测试丙", "1540000", "样例小区"):
             assert secret not in text, f"{log.name} holds personal data"
 
 

@@ -44,7 +44,7 @@ async def test_the_sample_roster_registers_five_people_with_buildings_and_roles(
     assert (leader.place, leader.building, leader.small_grid) == ("样例村", "甲巷3号", 6)
     assert leader.roles == {Role.VOLUNTEER: None, Role.BUILDING_LEADER: 6}
     elder = found["测试丑"]
-    assert (elder.phone, elder.member_number, elder.room) == ("19999001002", "R002", "502")
+    assert (elder.phone, elder.member_number, elder.room) == ("15400001002", "R002", "502")
     assert (str(elder.born_on), elder.canteen_eligible) == ("1951-07-09", True)
     assert not found["测试寅"].canteen_eligible
 
@@ -77,7 +77,7 @@ REFUSED: list[tuple[Sequence[str], str, str]] = [
     (("测试甲", "", "", "", "", "网格长", ""), "small_grid", "leader_without_grid"),
     (("测试甲", "", "", "", "", "长者,国王", ""), "roles", "unknown_role"),
     (("测试甲", "", "", "", "", "", "R001"), "number", "number_taken"),
-    (("测试子", "19999001001", "", "", "", "", ""), "phone", "known_otherwise"),
+    (("测试子", "15400001001", "", "", "", "", ""), "phone", "known_otherwise"),
     (("测试甲", "", "", "", "", "", "", "多"), "", "cells_beyond_header"),
 ]
 
