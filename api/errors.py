@@ -23,6 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 import api.web
 from api.rules import invalid_fields
 from pointsbank.domain.errors import DomainError, InvalidValue
+from pointsbank.platform.database import is_passing
 from pointsbank.platform.messages import LANGUAGE_TAGS, Catalogues, negotiate
 
 log = structlog.get_logger(__name__)
@@ -143,6 +144,7 @@ STATUSES: Mapping[str, int] = {
     "insufficient_points": 409,
     "overlapping_visit": 409,
     "request_in_flight": 409,
+    "answer_forgotten": 409,
     "wrong_state": 409,
     "body_too_large": 413,
     "unsupported_media_type": 415,
@@ -304,7 +306,7 @@ def failed(request: AnyRequest, error: Exception) -> Response[Any]:
     """Answer a fault of ours without telling its inside."""
     # The message of a database error may hold a resident's data: only its kind is logged.
     log.error("request_failed", method=request.method, error=type(error).__name__, at=_place(error))
-    if isinstance(error, UNAVAILABLE):
+    if isinstance(error, UNAVAILABLE) or is_passing(error):
         return answer(request, NotReady(rule="database_unreachable"))
     return answer(request, InternalError())
 

@@ -4,7 +4,8 @@ A key belongs to one person of one community. Inside the request's own transacti
 
 - another request with this key is under way: 409 ``request_in_flight``;
 - the key answered another request before (other method, address or body): 422 ``idempotency_key_reused``;
-- it answered this one: the stored status and answer again, with ``Idempotency-Replayed: true``;
+- it answered this one: the stored status and answer again, with ``Idempotency-Replayed: true``; after 48
+  hours the answer is gone (it may hold names) and only that it was given is known: 409 ``answer_forgotten``;
 - else the work is done and its answer is stored by the same commit.
 
 Refusals are not stored: what was refused changed nothing, and a retry is judged anew (the points may have
@@ -50,6 +51,13 @@ class RequestInFlight(DomainError):
     """A request with this key is being worked on right now."""
 
     code = "request_in_flight"
+
+
+@dataclass(eq=False)
+class AnswerForgotten(DomainError):
+    """The request was carried out long ago; it is not done again, and its answer is kept no longer."""
+
+    code = "answer_forgotten"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +116,8 @@ async def once(
 ) -> Given:
     """Do ``work`` for the first request with this claim, and give its answer to every later one.
 
-    work: returns the answer, a JSON object. Raises RequestInFlight, IdempotencyKeyReused, and what ``work``
-    raises.
+    work: returns the answer, a JSON object. Raises RequestInFlight, IdempotencyKeyReused,
+    AnswerForgotten, and what ``work`` raises.
     """
     if claim is None:
         return Given(status, await work())
@@ -119,8 +127,11 @@ async def once(
     if given is not None:
         if given.fingerprint != claim.fingerprint:
             raise IdempotencyKeyReused(key=claim.key)
+        if given.body is None:
+            raise AnswerForgotten
         return Given(given.status, given.body, replayed=True)
-    answer = store.GivenAnswer(claim.fingerprint, status, await work())
+    body = await work()
+    answer = store.GivenAnswer(claim.fingerprint, status, body)
     if not await store.keep_answer(uow, actor.person_id, claim.key, answer):
         raise RequestInFlight  # only without the lock; the whole unit of work is undone
-    return Given(status, answer.body)
+    return Given(status, body)

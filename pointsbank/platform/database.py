@@ -35,6 +35,32 @@ def sqlalchemy_url(url: str) -> str:
     return f"postgresql+asyncpg://{rest}"
 
 
+LOCK_SECONDS_MAX = 10
+IDLE_SECONDS_MAX = 60
+SERVER_SETTINGS = {
+    "lock_timeout": f"{LOCK_SECONDS_MAX}s",
+    "idle_in_transaction_session_timeout": f"{IDLE_SECONDS_MAX}s",
+}
+"""A community has one lock: nobody waits for it for ever, and a process that hangs does not keep it."""
+
+PASSING = ("08", "40", "53", "55P03", "57", "25P03")
+"""SQLSTATE classes and codes of faults that pass: connection, rollback (deadlock), resources, lock not had in
+time, operator's or time limit's intervention (PostgreSQL, appendix A)."""
+
+
+def is_passing(error: BaseException) -> bool:
+    """Tell whether a database error will pass, so that the same request may well succeed in a moment."""
+    while error is not None:
+        sqlstate = getattr(error, "sqlstate", None)
+        if isinstance(sqlstate, str):
+            return sqlstate.startswith(PASSING)
+        inner = getattr(error, "orig", None) or error.__cause__
+        if not isinstance(inner, BaseException):
+            return False
+        error = inner
+    return False
+
+
 class UnitOfWork:
     """One transaction over one community's rows.
 
@@ -81,6 +107,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=POOL_OVERFLOW,
             pool_pre_ping=True,
+            connect_args={"server_settings": SERVER_SETTINGS},
             hide_parameters=True,  # an error's text may reach a log; people's data must not
         )
         self.clock: Clock = clock or SystemClock()

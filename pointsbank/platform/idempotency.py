@@ -14,17 +14,17 @@ from pointsbank.platform.database import UnitOfWork
 from pointsbank.platform.tables import IdempotentRequest
 
 ANSWERS_KEPT = timedelta(hours=48)
-"""How long an answer is kept for a retry. Answers may hold names, so they are not kept longer; what the
-ledger took is under keys of its own and stays refused for ever."""
+"""How long an answer is kept for a retry. Answers may hold names, so they are not kept longer; that a key was
+used, and for what, is kept for ever, so that no retry, however late, is carried out twice."""
 
 
 @dataclass(frozen=True, slots=True)
 class GivenAnswer:
-    """The first answer to a request. fingerprint: SHA-256 of what was asked."""
+    """The first answer to a request. fingerprint: SHA-256 of what was asked. body: None once forgotten."""
 
     fingerprint: bytes
     status: int
-    body: dict[str, Any]
+    body: dict[str, Any] | None
 
 
 async def try_lock(uow: UnitOfWork, actor_id: UUID, key: str) -> bool:
@@ -70,10 +70,13 @@ async def keep_answer(uow: UnitOfWork, actor_id: UUID, key: str, answer: GivenAn
 
 
 async def forget(uow: UnitOfWork) -> int:
-    """Drop answers older than ``ANSWERS_KEPT``; return how many."""
+    """Drop the bodies of answers older than ``ANSWERS_KEPT``; return how many."""
     connection = await uow.connection()
     status: str = await connection.execute(
-        "DELETE FROM bank.idempotent_requests WHERE community_id = $1 AND created_at < $2",
+        """
+        UPDATE bank.idempotent_requests SET answer = NULL
+         WHERE community_id = $1 AND created_at < $2 AND answer IS NOT NULL
+        """,
         uow.community_id,
         uow.clock.now() - ANSWERS_KEPT,
     )

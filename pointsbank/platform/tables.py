@@ -108,12 +108,17 @@ class IdempotentRequest(BankTable, table=True):
     __table_args__ = (
         in_community(),
         CheckConstraint("length(fingerprint) = 32", name="fingerprint"),
-        Index("ix_idempotent_requests_age", "community_id", "created_at"),
+        Index(
+            "ix_idempotent_requests_kept",
+            "community_id",
+            "created_at",
+            postgresql_where=text("answer IS NOT NULL"),
+        ),
     )
     community_id: int = Field(primary_key=True)
     actor_id: UUID = Field(primary_key=True)
     key: str = word(200, primary_key=True)
     fingerprint: bytes
     status_code: int
-    answer: dict[str, Any] = Field(sa_type=JSONB)
+    answer: dict[str, Any] | None = Field(default=None, sa_type=JSONB, nullable=True)
     created_at: datetime = moment()

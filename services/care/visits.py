@@ -128,7 +128,7 @@ async def confirm(uow: UnitOfWork, actor: Actor, visit_id: UUID) -> VisitInfo:
     require_confirmation(state, volunteer=row["volunteer_id"], confirmer=actor.person_id)
     timezone = (await people.community(uow)).timezone
     day = local_date(row["checked_out_at"], timezone)
-    policy = await ledger.policy_on(uow, day)
+    policy = await ledger.policy_for_kind(uow, row["kind"], day)
     await people.lock_people(uow, [row["volunteer_id"]])
     volunteer = await people.person(uow, row["volunteer_id"])
     so_far = await earned_so_far(uow, volunteer.id, volunteer.ledger_ref, day, timezone)

@@ -89,6 +89,29 @@ async def balances(uow: UnitOfWork) -> dict[UUID, int]:
     return {row["account_id"]: row["balance"] for row in rows}
 
 
+async def open_holds(uow: UnitOfWork) -> dict[UUID, int]:
+    """Return the milli-points of each member's open holds, by the member's pseudonym."""
+    connection = await uow.connection()
+    rows = await connection.fetch(
+        """
+        SELECT member_ref, sum(amount)::bigint AS amount FROM bank.holds
+         WHERE community_id = $1 AND state = 'open' GROUP BY member_ref
+        """,
+        uow.community_id,
+    )
+    return {row["member_ref"]: row["amount"] for row in rows}
+
+
+async def held_accounts(uow: UnitOfWork) -> dict[UUID, UUID]:
+    """Return whose account each ``member_held`` account is."""
+    connection = await uow.connection()
+    rows = await connection.fetch(
+        "SELECT id, owner_ref FROM bank.accounts WHERE community_id = $1 AND kind = 'member_held'",
+        uow.community_id,
+    )
+    return {row["id"]: row["owner_ref"] for row in rows}
+
+
 async def insert_seal(uow: UnitOfWork, seal: dict[str, Any]) -> bool:
     """Keep a copy of a seal; return False if that head was sealed before."""
     connection = await uow.connection()

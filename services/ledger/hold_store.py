@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from sqlalchemy import tuple_
 from sqlmodel import col, select
 
 from pointsbank.domain.errors import NotFound
@@ -78,19 +79,23 @@ async def lock(uow: UnitOfWork, hold_id: UUID) -> tuple[Hold, int, UUID]:
     return _hold(row), row.policy_version, row.source_id
 
 
-async def overdue(uow: UnitOfWork, *, limit: int) -> list[UUID]:
-    """Return open holds whose time has passed, the oldest first."""
+async def overdue(
+    uow: UnitOfWork, *, after: tuple[datetime, UUID] | None, limit: int
+) -> list[tuple[datetime, UUID]]:
+    """Return (expired at, id) of open holds whose time has passed, the oldest first."""
     query = (
-        select(HoldRow.id)
+        select(HoldRow.expires_at, HoldRow.id)
         .where(
             HoldRow.community_id == uow.community_id,
             HoldRow.state == HoldState.OPEN.value,
             HoldRow.expires_at <= uow.clock.now(),
         )
-        .order_by(col(HoldRow.expires_at))
+        .order_by(col(HoldRow.expires_at), col(HoldRow.id))
         .limit(limit)
     )
-    return list((await uow.session.exec(query)).all())
+    if after is not None:
+        query = query.where(tuple_(col(HoldRow.expires_at), col(HoldRow.id)) > after)
+    return [(expired, hold_id) for expired, hold_id in await uow.session.exec(query)]
 
 
 async def save(uow: UnitOfWork, hold: Hold) -> None:

@@ -28,13 +28,16 @@ async def lock_hold(uow: UnitOfWork, hold_id: UUID) -> Hold:
     return (await hold_store.lock(uow, hold_id))[0]
 
 
-async def capture_hold(uow: UnitOfWork, hold_id: UUID, *, amount: MilliPoints, actor: UUID) -> Hold:
+async def capture_hold(
+    uow: UnitOfWork, hold_id: UUID, *, amount: MilliPoints, actor: UUID, told_at: datetime | None = None
+) -> Hold:
     """Pay ``amount`` milli-points to the partner and give the rest back.
 
-    actor: pseudonym of who reported the fulfilment. Raises NotFound, WrongState, HoldExpired.
+    actor: pseudonym of who reported the fulfilment. told_at: when the report reached us, which is what the
+    hold's expiry is held against; None for now. Raises NotFound, WrongState, HoldExpired.
     """
     hold, origin = await _locked(uow, hold_id, actor)
-    captured, entry = hold.capture(amount, origin, at=uow.clock.now())
+    captured, entry = hold.capture(amount, origin, at=uow.clock.now(), told_at=told_at)
     await service.post(uow, entry)
     await hold_store.save(uow, captured)
     return captured
@@ -58,9 +61,14 @@ async def expire_hold(uow: UnitOfWork, hold_id: UUID, *, actor: UUID) -> Hold:
     return expired
 
 
-async def overdue_holds(uow: UnitOfWork, *, limit: int) -> list[UUID]:
-    """Return the ids of open holds whose time has passed, the oldest first; nothing is locked."""
-    return await hold_store.overdue(uow, limit=limit)
+async def overdue_holds(
+    uow: UnitOfWork, *, after: tuple[datetime, UUID] | None = None, limit: int
+) -> list[tuple[datetime, UUID]]:
+    """Return (expired at, id) of open holds whose time has passed, the oldest first; nothing is locked.
+
+    after: the last of the page before.
+    """
+    return await hold_store.overdue(uow, after=after, limit=limit)
 
 
 async def record_ended_holds(

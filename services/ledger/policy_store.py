@@ -12,6 +12,14 @@ from pointsbank.platform.database import UnitOfWork
 from services.ledger.tables import PolicyVersion
 
 
+async def take_turn(uow: UnitOfWork) -> None:
+    """Wait until no other unit of work is adding a version, and keep others waiting until this one ends."""
+    connection = await uow.connection()
+    await connection.execute(
+        "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"policy:{uow.community_id}"
+    )
+
+
 async def last_version(uow: UnitOfWork) -> int:
     """Return the newest version's number; 0 when there is none."""
     query = select(func.max(PolicyVersion.version)).where(PolicyVersion.community_id == uow.community_id)
@@ -58,3 +66,13 @@ async def effective_on(uow: UnitOfWork, day: date) -> PolicyVersion | None:
         .limit(1)
     )
     return (await uow.session.exec(query)).one_or_none()
+
+
+async def all_effective_on(uow: UnitOfWork, day: date) -> list[PolicyVersion]:
+    """Return every version whose ``effective_from`` is not after ``day``, the one in force first."""
+    query = (
+        select(PolicyVersion)
+        .where(PolicyVersion.community_id == uow.community_id, col(PolicyVersion.effective_from) <= day)
+        .order_by(col(PolicyVersion.effective_from).desc(), col(PolicyVersion.version).desc())
+    )
+    return list((await uow.session.exec(query)).all())

@@ -25,7 +25,7 @@ from pointsbank.domain.journal import (
     reversal,
 )
 from pointsbank.domain.points import MilliPoints
-from pointsbank.domain.policy import Policy, parse_policy
+from pointsbank.domain.policy import Policy, UnknownServiceKind, parse_policy
 from pointsbank.platform.database import UnitOfWork
 from services.ledger import policy_store, store
 from services.ledger.store import Applied
@@ -79,16 +79,12 @@ async def post_many(uow: UnitOfWork, entries: Sequence[JournalEntry]) -> list[Ve
     for start in range(0, len(unique), BATCH_ENTRIES_MAX):
         batch = unique[start : start + BATCH_ENTRIES_MAX]
         applied = await store.apply_entries(uow, batch, recorded_at=recorded_at)
-        unopened = [
-            entry for entry, result in zip(batch, applied, strict=True) if result.verdict == "unknown_account"
-        ]
+        if any(result.verdict == "unknown_account" for result in applied):
+            # Nothing was tried, so that the order in which entries are judged is always the caller's.
+            await store.open_accounts(uow, (leg.account for entry in batch for leg in entry.postings))
+            applied = await store.apply_entries(uow, batch, recorded_at=recorded_at)
         for entry, result in zip(batch, applied, strict=True):
             verdicts[entry.key] = _verdict(uow, entry, result)
-        if unopened:
-            await store.open_accounts(uow, (leg.account for entry in unopened for leg in entry.postings))
-            again = await store.apply_entries(uow, unopened, recorded_at=recorded_at)
-            for entry, result in zip(unopened, again, strict=True):
-                verdicts[entry.key] = _verdict(uow, entry, result)
     return [
         verdicts[entry.key]
         if entry.fingerprint == first[entry.key].fingerprint
@@ -105,8 +101,9 @@ def _verdict(uow: UnitOfWork, entry: JournalEntry, applied: Applied) -> Verdict:
             return Verdict(VerdictKind.ALREADY, applied.number)
         case "key_reused":
             return Verdict(VerdictKind.REFUSED, None, IdempotencyKeyReused(key=entry.key))
-        case "already_reversed":
-            error: DomainError = WrongState(what="journal_entry", state="reversed", action="reverse")
+        case "already_reversed" | "not_reversible":
+            state = "reversed" if applied.verdict == "already_reversed" else "not_an_earning"
+            error: DomainError = WrongState(what="journal_entry", state=state, action="reverse")
             return Verdict(VerdictKind.REFUSED, None, error)
         case "floor":
             ids = {store.account_id(uow.community_id, leg.account): leg.account for leg in entry.postings}
@@ -149,27 +146,30 @@ async def statement(
     from_: datetime,
     to: datetime,
     *,
+    after: int = 0,
     limit: int = STATEMENT_LINES_MAX,
 ) -> Statement:
     """Return an account's opening balance, lines and closing balance over recorded time [from_, to).
 
-    Reads the lines of the period and two look-ups, however long the account's history is.
+    after: number of the last entry already shown, to go on from where ``more`` was said. Reads the lines
+    of the period and a few look-ups, however long the account's history is.
     """
     if to <= from_:
         raise InvalidValue(field="to", rule="after_from")
     limit = max(1, min(limit, STATEMENT_LINES_MAX))
     before = await store.last_entry_before(uow, from_)
     through = await store.last_entry_before(uow, to)
-    rows = await store.lines(uow, code, after_entry=before, through_entry=through, limit=limit + 1)
+    rows = await store.lines(
+        uow, code, after_entry=max(before, after), through_entry=through, limit=limit + 1
+    )
     shown = tuple(StatementLine(**row) for row in rows[:limit])
-    opening = await store.balance_at_entry(uow, code, before)
     return Statement(
         commodity=code.commodity,
         from_=from_,
         to=to,
-        opening=opening,
+        opening=await store.balance_at_entry(uow, code, before),
         lines=shown,
-        closing=shown[-1].balance_after if shown else opening,
+        closing=await store.balance_at_entry(uow, code, through),
         more=len(rows) > limit,
     )
 
@@ -236,13 +236,14 @@ async def _with_legs(uow: UnitOfWork, rows: list[dict[str, Any]]) -> list[EntryI
 
 
 async def reverse(uow: UnitOfWork, number: int, *, actor: UUID) -> Recorded:
-    """Post the mirror image of entry ``number``; each entry can be reversed once, a reversal never.
+    """Post the mirror image of earning ``number``, once.
 
+    Holds and settlements have endings of their own and are never reversed: the journal refuses it too.
     actor: pseudonym of who decides. Raises NotFound, WrongState, InsufficientPoints (already spent).
     """
     original = await entry(uow, number)
-    if original.kind == EntryKind.REVERSAL:
-        raise WrongState(what="journal_entry", state="reversal", action="reverse")
+    if original.kind != EntryKind.EARNING:
+        raise WrongState(what="journal_entry", state="not_an_earning", action="reverse")
     postings = [
         Posting(AccountCode(leg.account_kind, leg.owner_ref, leg.commodity), leg.amount)
         for leg in original.legs
@@ -264,6 +265,7 @@ async def add_policy(
 
     proposed_by, approved_by: pseudonyms; they differ, except for the first version (a founding has no two).
     """
+    await policy_store.take_turn(uow)
     version = await policy_store.last_version(uow) + 1
     parse_policy(version, effective_from, body)
     if version > 1 and proposed_by == approved_by:
@@ -278,6 +280,22 @@ async def policy_on(uow: UnitOfWork, day: date) -> Policy:
     if row is None:
         raise NotFound(what="policy")
     return parse_policy(row.version, row.effective_from, row.body)
+
+
+async def policy_for_kind(uow: UnitOfWork, kind: str, day: date) -> Policy:
+    """Return the policy by which service of ``kind`` on ``day`` is judged.
+
+    The version in force, or, where it no longer knows the kind, the last one that did: what was agreed under
+    a kind is carried out and paid after the kind has been dropped. Raises NotFound, UnknownServiceKind.
+    """
+    policy = await policy_on(uow, day)
+    if kind in policy.kinds:
+        return policy
+    for row in await policy_store.all_effective_on(uow, day):
+        earlier = parse_policy(row.version, row.effective_from, row.body)
+        if kind in earlier.kinds:
+            return earlier
+    raise UnknownServiceKind(kind=kind)
 
 
 async def policy(uow: UnitOfWork, version: int) -> Policy:

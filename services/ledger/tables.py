@@ -189,6 +189,7 @@ class HoldRow(BankTable, table=True):
         CheckConstraint("amount > 0", name="amount"),
         CheckConstraint("captured BETWEEN 0 AND amount", name="captured"),
         CheckConstraint("(state = 'captured') = (captured > 0)", name="captured_state"),
+        CheckConstraint("(state = 'open') = (ended_at IS NULL)", name="ended"),
         Index("ix_holds_open", "community_id", "expires_at", postgresql_where=text("state = 'open'")),
     )
     community_id: int = Field(primary_key=True)

@@ -33,6 +33,7 @@ class Fault(StrEnum):
     BLOCK_BROKEN = "block_broken"  # a block does not follow from the one before
     HEAD_MISMATCH = "head_mismatch"  # the head is not the last block: the end was cut off or added
     BALANCE_MISMATCH = "balance_mismatch"  # an account's balance is not the sum of its postings
+    HOLD_MISMATCH = "hold_mismatch"  # what a member's open holds add up to is not what is held
     SEAL_MISMATCH = "seal_mismatch"  # a sealed head is not (or no longer) in the chain
 
 
@@ -159,7 +160,22 @@ async def verify(
         for account in sorted(balances.keys() | sums.keys())
         if balances.get(account, 0) != sums.get(account, 0)
     )
+    findings.extend(await _held(uow, balances))
     return Verification(number, chain.number, len(balances), chain.hash, tuple(findings))
+
+
+async def _held(uow: UnitOfWork, balances: dict[UUID, int]) -> list[Finding]:
+    """Compare every member's open holds with their held balance."""
+    open_holds = await audit_store.open_holds(uow)
+    accounts = await audit_store.held_accounts(uow)
+    return [
+        Finding(Fault.HOLD_MISMATCH, f"account {account}")
+        for account, member in sorted(accounts.items())
+        if balances.get(account, 0) != open_holds.get(member, 0)
+    ] + [
+        Finding(Fault.HOLD_MISMATCH, f"member {member}")
+        for member in sorted(open_holds.keys() - set(accounts.values()))
+    ]
 
 
 class _Chain:

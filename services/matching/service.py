@@ -139,7 +139,6 @@ async def run_pairing(
             excluded=asked.get(request.id, frozenset()),
         )
         for request in requests
-        if request.kind in policies[request.id].kinds
     ]
     # Deciding takes processor time that other tasks of this process must not wait for.
     plan = await asyncio.to_thread(engine.plan, wanted, volunteers, grids)
@@ -255,11 +254,11 @@ async def _answer(uow: UnitOfWork, offer_id: UUID, state: OfferState) -> None:
 
 
 async def _policies(uow: UnitOfWork, requests: Sequence[RequestInfo]) -> dict[UUID, Policy]:
-    """Return, by request, the policy of the local day it starts on."""
+    """Return, by request, the policy by which its kind is judged on the local day it starts."""
     timezone = (await people.community(uow)).timezone
-    days = {request.id: local_date(request.starts_at, timezone) for request in requests}
-    by_day = {day: await ledger.policy_on(uow, day) for day in sorted(set(days.values()))}
-    return {request_id: by_day[day] for request_id, day in days.items()}
+    asked = {request.id: (request.kind, local_date(request.starts_at, timezone)) for request in requests}
+    policies = {each: await ledger.policy_for_kind(uow, *each) for each in sorted(set(asked.values()))}
+    return {request_id: policies[each] for request_id, each in asked.items()}
 
 
 async def _free_volunteers(uow: UnitOfWork, requests: Sequence[RequestInfo]) -> list[FreeVolunteer]:

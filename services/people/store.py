@@ -206,7 +206,7 @@ async def search_people(
 
 
 async def someone_with_role(uow: UnitOfWork, role: Role, *, rather: Role | None = None) -> UUID | None:
-    """Return one holder of ``role``: with a building, ``rather`` and few other roles first, then the first."""
+    """Return one holder of ``role``: with a building, also ``rather``, few other roles; else the first."""
     connection = await uow.connection()
     found: UUID | None = await connection.fetchval(
         """

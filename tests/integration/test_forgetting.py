@@ -22,7 +22,7 @@ async def bank(database: Database) -> Database:
     return database
 
 
-async def test_an_answer_is_kept_for_two_days_and_then_dropped(bank: Database) -> None:
+async def test_an_answer_is_kept_for_two_days_and_that_it_was_given_for_ever(bank: Database) -> None:
     actor = uuid4()
     answer = GivenAnswer(fingerprint=bytes(32), status=201, body={"name": "测试甲"})
     async with bank.unit_of_work(1) as uow:
@@ -34,7 +34,10 @@ async def test_an_answer_is_kept_for_two_days_and_then_dropped(bank: Database) -
     bank.clock.move_to(NOON + ANSWERS_KEPT + timedelta(seconds=1))
     async with bank.unit_of_work(1) as uow:
         assert await idempotency.forget(uow) == 1
-        assert await idempotency.given_answer(uow, actor, "key") is None
+        assert await idempotency.forget(uow) == 0
+        given = await idempotency.given_answer(uow, actor, "key")
+        assert given == GivenAnswer(fingerprint=bytes(32), status=201, body=None)
+        assert await idempotency.keep_answer(uow, actor, "key", answer) is False
 
 
 async def test_an_undone_intent_is_never_dropped_and_a_done_one_after_a_month(bank: Database) -> None:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from pointsbank.domain import accounts
 from pointsbank.domain.accounts import Commodity
 from pointsbank.domain.errors import NotFound, WrongState
 from pointsbank.domain.hold import Hold, HoldExpired, HoldState
-from pointsbank.domain.journal import IdempotencyKeyReused, InsufficientPoints
+from pointsbank.domain.journal import IdempotencyKeyReused, InsufficientPoints, reversal
 from pointsbank.domain.points import MilliPoints
+from pointsbank.domain.policy import DEFAULT_POLICY
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database, UnitOfWork
-from services.ledger import holds, service
+from services.ledger import hold_store, holds, service
 from services.ledger.views import VerdictKind
 from tests.ledgers import NOBODY, NOON, bare_ledger, grant, move, origin
 
@@ -192,8 +195,85 @@ async def test_a_reversal_mirrors_its_entry_once(ledger: Database) -> None:
         assert await balance(uow, accounts.available(MEMBER)) == 0
         assert (await service.reverse(uow, number, actor=NOBODY)).already
         assert (await service.entry(uow, 2)).reverses == 1
-        with pytest.raises(WrongState):
+
+
+async def test_only_an_earning_can_be_reversed_in_the_domain_and_in_the_journal(ledger: Database) -> None:
+    async with ledger.unit_of_work(1) as uow:
+        await service.post(uow, grant(MEMBER, 100, "g"))
+        await holds.open_hold(uow, a_hold(60), origin(MEMBER))
+        with pytest.raises(WrongState, match="not_an_earning"):
             await service.reverse(uow, 2, actor=NOBODY)
+        opening = move(accounts.available(MEMBER), accounts.held(MEMBER), 60, "x")
+        mirror = reversal(2, opening.postings, origin=origin(MEMBER), occurred_at=NOON)
+        (verdict,) = await service.post_many(uow, [mirror])
+        assert isinstance(verdict.error, WrongState)
+        assert verdict.error.state == "not_an_earning"
+
+
+async def test_the_first_posting_on_new_accounts_keeps_the_order_of_its_batch(ledger: Database) -> None:
+    async with ledger.unit_of_work(1) as uow:
+        verdicts = await service.post_many(
+            uow,
+            [
+                grant(MEMBER, 100, "g"),
+                move(accounts.available(MEMBER), accounts.held(MEMBER), 100, "spends-it"),
+            ],
+        )
+        assert [verdict.number for verdict in verdicts] == [1, 2]
+
+
+async def test_a_statement_in_pages_closes_on_the_whole_period(ledger: Database) -> None:
+    code = accounts.available(MEMBER)
+    async with ledger.unit_of_work(1) as uow:
+        await service.post_many(uow, [grant(MEMBER, 10, f"g{number}") for number in range(5)])
+        period = (NOON - timedelta(days=1), NOON + timedelta(days=1))
+        first = await service.statement(uow, code, *period, limit=3)
+        rest = await service.statement(uow, code, *period, after=first.lines[-1].number, limit=3)
+        assert (len(first.lines), first.more, first.closing) == (3, True, 50)
+        assert (len(rest.lines), rest.more, rest.opening, rest.closing) == (2, False, 0, 50)
+
+
+async def test_two_policies_added_at_once_get_numbers_of_their_own(ledger: Database) -> None:
+    async def add() -> int:
+        async with ledger.unit_of_work(1) as uow:
+            return await service.add_policy(
+                uow,
+                effective_from=date(2027, 1, 1),
+                body=DEFAULT_POLICY,
+                proposed_by=MEMBER,
+                approved_by=OTHER,
+            )
+
+    assert sorted(await asyncio.gather(*(add() for _ in range(4)))) == [2, 3, 4, 5]
+
+
+async def test_a_hold_that_no_entry_opened_is_refused_by_the_database(ledger: Database) -> None:
+    with pytest.raises(IntegrityError, match="opened by no entry"):
+        async with ledger.unit_of_work(1) as uow:
+            await hold_store.insert(uow, a_hold(10), policy_version=1, source_id=uuid4())
+
+
+async def test_a_hold_cannot_end_in_the_database_without_its_entry(ledger: Database) -> None:
+    hold = a_hold(10)
+    async with ledger.unit_of_work(1) as uow:
+        await service.post(uow, grant(MEMBER, 100, "g"))
+        await holds.open_hold(uow, hold, origin(MEMBER))
+    with pytest.raises(IntegrityError, match="ended by no entry"):
+        async with ledger.unit_of_work(1) as uow:
+            await hold_store.lock(uow, hold.id)
+            await hold_store.save(uow, replace(hold, state=HoldState.VOIDED))
+
+
+async def test_a_hold_that_has_ended_is_final_in_the_database(ledger: Database) -> None:
+    hold = a_hold(10)
+    async with ledger.unit_of_work(1) as uow:
+        await service.post(uow, grant(MEMBER, 100, "g"))
+        await holds.open_hold(uow, hold, origin(MEMBER))
+        await holds.void_hold(uow, hold.id, actor=NOBODY)
+    with pytest.raises(DBAPIError, match="stays as it is"):
+        async with ledger.unit_of_work(1) as uow:
+            await hold_store.lock(uow, hold.id)
+            await hold_store.save(uow, hold)
 
 
 async def test_a_reversal_of_points_already_spent_is_refused(ledger: Database) -> None:

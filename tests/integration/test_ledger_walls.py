@@ -147,7 +147,10 @@ async def test_sixteen_connections_spending_the_same_twenty_accounts_never_overd
 
 # 3. The journal is append-only.
 
-APPEND_ONLY = ("journal_entries", "postings", "blocks", "seals", "policy_versions")
+APPEND_ONLY = (
+    *("journal_entries", "postings", "blocks", "seals", "policy_versions"),
+    *("settlement_batches", "settlement_lines", "reconciliations", "partner_events"),
+)
 
 
 @pytest.mark.parametrize("table", APPEND_ONLY)
@@ -218,8 +221,22 @@ async def test_twenty_posts_of_one_key_at_once_post_one_entry(ledger: Database) 
 async def test_a_balance_that_is_not_the_sum_of_its_postings_is_found(
     ledger: Database, owner: asyncpg.Connection
 ) -> None:
-    await owner.execute("UPDATE bank.balances SET balance = balance + 1 WHERE floor = 0")
+    await tamper(owner, "UPDATE bank.balances SET balance = balance + 1 WHERE floor = 0")
     assert faults(await verified(ledger)) == [Fault.BALANCE_MISMATCH]
+
+
+async def test_the_database_refuses_a_balance_that_was_not_posted(owner: asyncpg.Connection) -> None:
+    with pytest.raises(asyncpg.CheckViolationError, match="is not what was posted"):
+        await owner.execute("UPDATE bank.balances SET balance = balance + 1 WHERE floor = 0")
+
+
+async def test_the_database_refuses_a_new_account_with_a_balance(owner: asyncpg.Connection) -> None:
+    account = uuid4()
+    await owner.execute(
+        "INSERT INTO bank.accounts VALUES (1, $1, 'member_held', $2, 'POINT', 0, now())", account, uuid4()
+    )
+    with pytest.raises(asyncpg.CheckViolationError, match="is not what was posted"):
+        await owner.execute("INSERT INTO bank.balances VALUES (1, $1, 'POINT', 0, 5)", account)
 
 
 # 6. Every entry names its kind, source, actor, subject and policy.
@@ -254,10 +271,10 @@ async def test_an_entry_cannot_cite_a_policy_that_does_not_exist(ledger: Databas
 async def tamper(owner: asyncpg.Connection, statement: str) -> None:
     """Do what only one who owns the database can: switch the walls off and rewrite the past."""
     async with owner.transaction():
-        for table in ("journal_entries", "postings", "blocks"):
+        for table in ("journal_entries", "postings", "blocks", "balances"):
             await owner.execute(f"ALTER TABLE bank.{table} DISABLE TRIGGER USER")
         await owner.execute(statement)
-        for table in ("journal_entries", "postings", "blocks"):
+        for table in ("journal_entries", "postings", "blocks", "balances"):
             await owner.execute(f"ALTER TABLE bank.{table} ENABLE TRIGGER USER")
 
 

@@ -3,7 +3,8 @@
 --
 -- Verdicts: posted · already (same key, same request: the first result) · key_reused (same key, another
 -- request) · floor (an account would pass its floor; o_account and o_available say which and what it had)
--- · unknown_account · already_reversed.
+-- · unknown_account (nothing of the batch was tried: open the accounts and send it again; the others say
+-- not_tried) · already_reversed · not_reversible (only an earning is).
 --
 -- Every table is reached by a key that leads with community_id, in one statement without joining two
 -- growing tables, so that plans cached on an empty table stay index look-ups.
@@ -76,6 +77,9 @@ BEGIN
     IF n NOT BETWEEN 1 AND 5000 THEN
         RAISE EXCEPTION 'a batch holds 1 to 5000 entries' USING ERRCODE = 'program_limit_exceeded';
     END IF;
+    IF (SELECT count(DISTINCT u.entry) FROM unnest(p_leg_entries) AS u(entry)) <> n THEN
+        RAISE EXCEPTION 'every entry has postings' USING ERRCODE = 'check_violation';
+    END IF;
     IF p_recorded_at > clock_timestamp() + interval '1 minute' THEN
         RAISE EXCEPTION 'recorded in the future' USING ERRCODE = 'check_violation';
     END IF;
@@ -99,7 +103,12 @@ BEGIN
         v[i] := coalesce(v[i], 'already_reversed');
     END LOOP;
     FOR i IN 1..n LOOP
-        IF p_reverses[i] IS NOT NULL AND array_position(p_reverses, p_reverses[i]) < i THEN
+        CONTINUE WHEN p_reverses[i] IS NULL OR v[i] IS NOT NULL;
+        IF NOT EXISTS (SELECT 1 FROM bank.journal_entries e
+                        WHERE e.community_id = p_community AND e.number = p_reverses[i] AND e.kind = 'earning') THEN
+            v[i] := 'not_reversible';
+        END IF;
+        IF array_position(p_reverses, p_reverses[i]) < i THEN
             v[i] := coalesce(v[i], 'already_reversed');
         END IF;
     END LOOP;
@@ -129,6 +138,13 @@ BEGIN
             END IF;
         END IF;
     END LOOP;
+
+    IF 'unknown_account' = ANY (v) THEN
+        RETURN QUERY
+        SELECT g::integer, coalesce(v[g], 'not_tried'), nums[g], bad_account[g], NULL::bigint
+          FROM generate_series(1, n) AS g;
+        RETURN;
+    END IF;
 
     SELECT coalesce(bool_or(a_balances[t.at] + t.running < a_floors[t.at]), false) INTO at_risk
       FROM (SELECT leg_at[u.place] AS at,
@@ -265,6 +281,6 @@ BEGIN
     END IF;
 
     RETURN QUERY
-    SELECT i2::integer, v[i2], nums[i2], bad_account[i2], bad_available[i2] FROM generate_series(1, n) AS i2;
+    SELECT g::integer, v[g], nums[g], bad_account[g], bad_available[g] FROM generate_series(1, n) AS g;
 END
 $$;

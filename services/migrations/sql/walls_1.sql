@@ -24,6 +24,107 @@ $$;
 CREATE TRIGGER require_balanced_entries AFTER INSERT ON bank.postings
     REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION bank.require_balanced_entries();
 
+CREATE FUNCTION bank.require_posted_balance() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+DECLARE
+    wrong record;
+BEGIN
+    SELECT f.account_id, f.balance INTO wrong FROM fresh f
+     WHERE f.balance <> coalesce((SELECT p.balance_after FROM bank.postings p
+                                   WHERE p.community_id = f.community_id AND p.account_id = f.account_id
+                                   ORDER BY p.entry_number DESC, p.line DESC LIMIT 1), 0)
+     LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'the balance of account % is not what was posted', wrong.account_id
+            USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER require_posted_balance_update AFTER UPDATE ON bank.balances
+    REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION bank.require_posted_balance();
+CREATE TRIGGER require_posted_balance_insert AFTER INSERT ON bank.balances
+    REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION bank.require_posted_balance();
+
+-- A hold's word is the journal's: it was opened by an entry, and it ended by one.
+CREATE FUNCTION bank.require_hold_entries() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM bank.journal_entries e
+                    WHERE e.community_id = NEW.community_id AND e.key = 'hold:' || NEW.id || ':open') THEN
+        RAISE EXCEPTION 'hold % was opened by no entry', NEW.id USING ERRCODE = 'check_violation';
+    END IF;
+    IF NEW.state <> 'open' AND NOT EXISTS (
+        SELECT 1 FROM bank.journal_entries e
+         WHERE e.community_id = NEW.community_id AND e.key = 'hold:' || NEW.id || ':end'
+           AND e.kind = CASE NEW.state WHEN 'captured' THEN 'capture' ELSE 'void' END) THEN
+        RAISE EXCEPTION 'hold % has ended by no entry', NEW.id USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE CONSTRAINT TRIGGER require_hold_entries AFTER INSERT OR UPDATE ON bank.holds
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION bank.require_hold_entries();
+
+-- A redemption ends as its hold does.
+CREATE FUNCTION bank.require_hold_of_redemption() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT 1 FROM bank.holds h
+         WHERE h.community_id = NEW.community_id AND h.id = NEW.id AND h.amount = NEW.milli_points
+           AND CASE WHEN NEW.state = 'fulfilled' THEN h.state = 'captured'
+                    WHEN NEW.state IN ('refused', 'cancelled', 'lapsed') THEN h.state IN ('voided', 'expired')
+                    ELSE h.state = 'open' END) THEN
+        RAISE EXCEPTION 'redemption % is % and its hold is not', NEW.id, NEW.state USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE CONSTRAINT TRIGGER require_hold_of_redemption AFTER INSERT OR UPDATE ON bank.redemptions
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION bank.require_hold_of_redemption();
+
+-- A batch is what its lines are: equal when it commits, and no line comes later.
+CREATE FUNCTION bank.require_batch_totals() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+DECLARE
+    summed record;
+BEGIN
+    SELECT count(*) AS lines, coalesce(sum(l.milli_points), 0) AS milli_points, coalesce(sum(l.fen), 0) AS fen
+      INTO summed FROM bank.settlement_lines l
+     WHERE l.community_id = NEW.community_id AND l.batch_id = NEW.id;
+    IF (summed.lines, summed.milli_points, summed.fen) <> (NEW.lines, NEW.milli_points, NEW.fen) THEN
+        RAISE EXCEPTION 'batch % is not the sum of its lines', NEW.id USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE CONSTRAINT TRIGGER require_batch_totals AFTER INSERT ON bank.settlement_batches
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION bank.require_batch_totals();
+
+CREATE FUNCTION bank.require_settled_captures() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    IF EXISTS (
+        SELECT 1 FROM fresh f
+          LEFT JOIN bank.redemptions r ON r.community_id = f.community_id AND r.id = f.redemption_id
+         WHERE r.state IS DISTINCT FROM 'fulfilled' OR r.milli_points <> f.milli_points OR r.fen <> f.fen) THEN
+        RAISE EXCEPTION 'a line is not a captured redemption as it stands' USING ERRCODE = 'check_violation';
+    END IF;
+    IF EXISTS (
+        SELECT 1 FROM (SELECT DISTINCT community_id, batch_id FROM fresh) f
+          JOIN bank.settlement_batches b ON b.community_id = f.community_id AND b.id = f.batch_id
+         WHERE (SELECT count(*) FROM bank.settlement_lines l
+                 WHERE l.community_id = b.community_id AND l.batch_id = b.id) > b.lines) THEN
+        RAISE EXCEPTION 'a frozen batch takes no line' USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER require_settled_captures AFTER INSERT ON bank.settlement_lines
+    REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION bank.require_settled_captures();
+
 CREATE FUNCTION bank.refuse_second_ending() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
     RAISE EXCEPTION 'a % that has ended stays as it is', TG_ARGV[0] USING ERRCODE = 'restrict_violation';
@@ -74,10 +175,13 @@ GRANT INSERT ON bank.settlement_batches, bank.settlement_lines, bank.partner_eve
 
 GRANT INSERT, UPDATE ON bank.communities, bank.big_grids, bank.small_grids, bank.places, bank.buildings,
     bank.people, bank.organisations, bank.access_tokens, bank.help_requests, bank.visits, bank.offers,
-    bank.redemptions, bank.partners, bank.outbox, bank.reconciliation_differences TO pointsbank_app;
+    bank.partners, bank.outbox, bank.reconciliation_differences TO pointsbank_app;
+GRANT INSERT, UPDATE (state, reason, partner_reference, captured_on, updated_at) ON bank.redemptions
+    TO pointsbank_app;
 GRANT INSERT ON bank.pairing_runs TO pointsbank_app;
 GRANT INSERT, DELETE ON bank.grid_boundaries, bank.free_hours, bank.volunteer_skills, bank.person_roles,
     bank.partner_nonces TO pointsbank_app;
 
--- What has served its time: done intents, and answers that were kept for a retry.
-GRANT DELETE ON bank.outbox, bank.idempotent_requests TO pointsbank_app;
+-- What has served its time: done intents; and the answers kept for a retry, but not that they were given.
+GRANT DELETE ON bank.outbox TO pointsbank_app;
+GRANT UPDATE (answer) ON bank.idempotent_requests TO pointsbank_app;

@@ -15,6 +15,11 @@ depends_on = None
 FUNCTIONS = (
     "refuse_change",
     "require_balanced_entries",
+    "require_posted_balance",
+    "require_hold_entries",
+    "require_hold_of_redemption",
+    "require_batch_totals",
+    "require_settled_captures",
     "refuse_second_ending",
     "apply_entries",
     "micros",
@@ -124,6 +129,7 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("(state = 'captured') = (captured > 0)", name=op.f("ck_holds_captured_state")),
+        sa.CheckConstraint("(state = 'open') = (ended_at IS NULL)", name=op.f("ck_holds_ended")),
         sa.CheckConstraint("state IN ('open', 'captured', 'voided', 'expired')", name=op.f("ck_holds_state")),
         sa.CheckConstraint("amount > 0", name=op.f("ck_holds_amount")),
         sa.CheckConstraint("captured BETWEEN 0 AND amount", name=op.f("ck_holds_captured")),
@@ -148,7 +154,7 @@ def upgrade() -> None:
         sa.Column("key", sa.String(length=200), nullable=False),
         sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
         sa.Column("status_code", sa.Integer(), nullable=False),
-        sa.Column("answer", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("answer", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("length(fingerprint) = 32", name=op.f("ck_idempotent_requests_fingerprint")),
         sa.ForeignKeyConstraint(
@@ -158,11 +164,12 @@ def upgrade() -> None:
         schema="bank",
     )
     op.create_index(
-        "ix_idempotent_requests_age",
+        "ix_idempotent_requests_kept",
         "idempotent_requests",
         ["community_id", "created_at"],
         unique=False,
         schema="bank",
+        postgresql_where=sa.text("answer IS NOT NULL"),
     )
     op.create_table(
         "ledger_heads",
@@ -575,6 +582,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("community_id", "id", name=op.f("pk_settlement_batches")),
         sa.UniqueConstraint(
+            "community_id", "entry_number", name=op.f("uq_settlement_batches_community_id_entry_number")
+        ),
+        sa.UniqueConstraint(
             "community_id",
             "partner_id",
             "business_date",
@@ -819,6 +829,9 @@ def upgrade() -> None:
         sa.Column("captured_on", sa.Date(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "(state = 'fulfilled') = (captured_on IS NOT NULL)", name=op.f("ck_redemptions_captured")
+        ),
         sa.CheckConstraint(
             "state IN ('held', 'requested', 'accepted', 'fulfilled', 'refused', 'cancelled', 'lapsed')",
             name=op.f("ck_redemptions_state"),
@@ -1159,7 +1172,12 @@ def downgrade() -> None:
     op.drop_table("outbox", schema="bank")
     op.drop_table("organisations", schema="bank")
     op.drop_table("ledger_heads", schema="bank")
-    op.drop_index("ix_idempotent_requests_age", table_name="idempotent_requests", schema="bank")
+    op.drop_index(
+        "ix_idempotent_requests_kept",
+        table_name="idempotent_requests",
+        schema="bank",
+        postgresql_where=sa.text("answer IS NOT NULL"),
+    )
     op.drop_table("idempotent_requests", schema="bank")
     op.drop_index(
         "ix_holds_open", table_name="holds", schema="bank", postgresql_where=sa.text("state = 'open'")
