@@ -82,7 +82,9 @@ async def journal_lines(url: str) -> tuple[int, bytes]:
 
 def bench_up(directory: Path) -> list[Row]:
     """An empty ``up`` until it says ready."""
-    reference = bare_servers(directory / "bare")
+    bare = directory / "bare"
+    bare.mkdir(parents=True)
+    reference = bare_servers(bare)
     up = Up(directory / "data", three_free_ports())
     try:
         with PeakMemory(up.process.pid) as memory:
@@ -97,6 +99,7 @@ def bench_up(directory: Path) -> list[Row]:
 
 def bench_demo(directory: Path, *, small: bool) -> list[Row]:
     """``up --demo`` until ready; of that, the building of the world."""
+    directory.mkdir()
     up = Up(directory / "data", three_free_ports(), "--demo", *(["--small"] if small else []))
     try:
         with PeakMemory(up.process.pid) as memory:

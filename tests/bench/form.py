@@ -120,4 +120,6 @@ class PeakMemory:
 def _shown(value: float | None) -> str:
     if value is None:
         return ""
-    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:,.2f}"
+    if abs(value) >= 1_000:
+        return f"{value:,.0f}"
+    return f"{value:.2f}" if abs(value) >= 1 else f"{value:.2g}"

@@ -112,7 +112,8 @@ async def test_a_batch_is_the_sum_of_its_lines(books: Books) -> None:
         await books.app.execute(
             """
             INSERT INTO bank.settlement_batches (community_id, id, partner_id, business_date, sequence,
-                                                 frozen_at, lines, milli_points, fen, content_hash, entry_number)
+                                                 frozen_at, lines, milli_points, fen, content_hash,
+                                                 entry_number)
             SELECT 1, $1, partner_id, business_date, 2, now(), 1, 999, 999999, content_hash, 1
               FROM bank.settlement_batches
             """,
@@ -125,7 +126,8 @@ async def test_two_batches_cannot_claim_one_entry(books: Books) -> None:
         await books.app.execute(
             """
             INSERT INTO bank.settlement_batches (community_id, id, partner_id, business_date, sequence,
-                                                 frozen_at, lines, milli_points, fen, content_hash, entry_number)
+                                                 frozen_at, lines, milli_points, fen, content_hash,
+                                                 entry_number)
             SELECT 1, $1, partner_id, business_date, 2, now(), lines, milli_points, fen, content_hash,
                    entry_number
               FROM bank.settlement_batches
