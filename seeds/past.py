@@ -66,8 +66,7 @@ async def settle_week(world: World, days: Sequence[date], partners: Partners) ->
     for each in compared:
         if each.differences:
             raise WorldFailed(f"{each.partner} {each.business_date}: {each.differences} differences")
-    async with world.past.unit_of_work(COMMUNITY_ID) as uow:
-        frozen = await batches.freeze_batches(uow, days[-1])
+    frozen = await batches.freeze_batches(world.past, COMMUNITY_ID, days[-1])
     world.count("reconciliations", len(compared))
     world.count("batches", len(frozen))
 

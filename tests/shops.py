@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Any
 from uuid import UUID, uuid4
+
+import asyncpg
+import httpx
 
 from pointsbank.domain import accounts
 from pointsbank.domain.partner import PartnerCode
@@ -112,6 +116,50 @@ class Shop:
         async with self.database.unit_of_work(1) as uow:
             canteen = await service.partner(uow, "canteen")
             return await ledger.balance(uow, accounts.partner_earned(canteen.id))
+
+    def answering(self, code: str, answer: Answer) -> PartnerClient:
+        """Return a client of a partner outside that says whatever the test has it say."""
+        http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+        return PartnerClient(http, code, "http://partner", SECRET, clock=self.clock)
+
+
+Answer = Callable[[httpx.Request], Coroutine[None, None, httpx.Response]]
+
+
+def statement(*lines: dict[str, Any]) -> httpx.Response:
+    """A partner's whole statement of a day."""
+    sums = {
+        "lines": len(lines),
+        "milli_points": sum(line["milli_points"] for line in lines),
+        "fen": sum(line["fen"] for line in lines),
+    }
+    return httpx.Response(200, json={"lines": lines, "next_after": None, "totals": sums})
+
+
+def listed(redemption_id: UUID, *, fen: int = 1_200) -> dict[str, Any]:
+    """A lunch in a partner's statement."""
+    return {
+        "redemption_id": str(redemption_id),
+        "partner_reference": f"R-{redemption_id}",
+        "item": "lunch_set",
+        "quantity": 1,
+        "milli_points": LUNCH,
+        "fen": fen,
+    }
+
+
+async def refuse_changes(owner_url: str, redemption_id: UUID) -> None:
+    """Have the database fail every change of one redemption, as a fault would."""
+    owner = await asyncpg.connect(owner_url)
+    try:
+        await owner.execute(
+            "CREATE FUNCTION bank.fail() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION 'broken'; END $$;"
+            "CREATE TRIGGER fail BEFORE UPDATE ON bank.redemptions FOR EACH ROW"
+            f" WHEN (OLD.id = '{redemption_id}') EXECUTE FUNCTION bank.fail()"
+        )
+    finally:
+        await owner.close()
 
 
 @asynccontextmanager

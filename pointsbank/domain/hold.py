@@ -6,7 +6,8 @@
       │───void──────► voided        (refused or cancelled: all back)
       └───expire────► expired       (nobody came in time: all back)
 
-A hold ends once. An open hold past ``expires_at`` cannot be captured, swept or not.
+A hold ends once. An open hold past ``expires_at`` cannot be captured, swept or not, unless the word of its
+fulfilment had reached us before.
 """
 
 from __future__ import annotations
@@ -65,14 +66,15 @@ class Hold:
         )
 
     def capture(
-        self, amount: MilliPoints, origin: Origin, *, at: datetime
+        self, amount: MilliPoints, origin: Origin, *, at: datetime, told_at: datetime | None = None
     ) -> tuple[Hold, journal.JournalEntry]:
         """Return the captured hold and its one entry: ``amount`` to the partner, the rest released.
 
-        amount: 1 … the hold's amount. Raises WrongState, HoldExpired, InvalidValue.
+        amount: 1 … the hold's amount. told_at: when we were told of the fulfilment, by our own clock; None
+        for ``at``. Raises WrongState, HoldExpired (told too late), InvalidValue.
         """
         self._require_open("capture")
-        if at >= self.expires_at:
+        if not self.in_time(told_at or at):
             raise HoldExpired(hold_id=str(self.id))
         if not 0 < amount <= self.amount:
             raise InvalidValue(field="amount", rule="within_hold")
@@ -86,6 +88,10 @@ class Hold:
             EntryKind.CAPTURE, legs, origin=origin, key=f"hold:{self.id}:end", occurred_at=at
         )
         return replace(self, state=HoldState.CAPTURED, captured=amount), entry
+
+    def in_time(self, told_at: datetime) -> bool:
+        """Tell whether a fulfilment we were told of at that moment can still be captured."""
+        return told_at < self.expires_at
 
     def void(self, origin: Origin, *, at: datetime) -> tuple[Hold, journal.JournalEntry]:
         """Return the voided hold and the entry that gives everything back. Raises WrongState."""

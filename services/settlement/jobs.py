@@ -7,11 +7,11 @@ marks its intent done in one commit.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
+from uuid import UUID
 
 import structlog
 
-from pointsbank.domain.errors import DomainError
 from pointsbank.domain.redemption import ENDED, PartnerWord, RedemptionState
 from pointsbank.platform import outbox
 from pointsbank.platform.database import Database, UnitOfWork
@@ -30,6 +30,7 @@ SILENT_AFTER = timedelta(minutes=1)
 SILENT_AT_MOST = timedelta(minutes=15)
 ASKED_AT_ONCE = 50
 LAPSED_AT_ONCE = 200
+"""Overdue holds that are read at a time; a round goes through all of them."""
 
 
 def handlers(database: Database, partners: Partners) -> Mapping[str, Handler]:
@@ -47,7 +48,9 @@ def handlers(database: Database, partners: Partners) -> Mapping[str, Handler]:
     def heard(word: PartnerWord) -> Handler:
         async def act(intent: Intent) -> None:
             async with database.unit_of_work(intent.community_id) as uow:
-                await service.hear(uow, intent.subject_id, word)
+                known = await service.known_redemption(uow, intent.subject_id)
+                # Whose word it is was looked at when the event was taken.
+                await service.hear(uow, known.id, word, said_by=known.partner_id)
                 await outbox.done(uow, intent)
 
         return act
@@ -81,7 +84,7 @@ async def _request(database: Database, partners: Partners, intent: Intent) -> No
         # The partner took nothing: the order itself is not to its liking, and asking again will not help.
         answer = OrderAnswer(wanted.id, PartnerWord.REFUSED, reason=refused.code)
     async with database.unit_of_work(intent.community_id) as uow:
-        await _hear(uow, answer)
+        await _hear(uow, answer, said_by=wanted.partner_id)
         await outbox.done(uow, intent)
 
 
@@ -99,10 +102,14 @@ async def _cancel(database: Database, partners: Partners, intent: Intent) -> Non
             answer = OrderAnswer(held.id, PartnerWord.FULFILLED)
         elif refused.code == NOT_FOUND:  # it never came to know of the order
             answer = OrderAnswer(held.id, PartnerWord.CANCELLED)
-        else:
-            raise
+        else:  # it has decided, and asking again will not help
+            log.warning("cancellation_refused", redemption=str(held.id), error=refused.code)
+            async with database.unit_of_work(intent.community_id) as uow:
+                await service.cancellation_refused(uow, held.id)
+                await outbox.done(uow, intent)
+            return
     async with database.unit_of_work(intent.community_id) as uow:
-        await _hear(uow, answer)
+        await _hear(uow, answer, said_by=held.partner_id)
         await outbox.done(uow, intent)
 
 
@@ -124,19 +131,30 @@ async def introduce(database: Database, partners: Partners, community_id: int, p
 
 
 async def lapse_overdue(database: Database, community_id: int) -> int:
-    """Let redemptions whose hold has expired lapse; return how many, ``LAPSED_AT_ONCE`` at most."""
-    async with database.unit_of_work(community_id) as uow:
-        overdue = await ledger_holds.overdue_holds(uow, limit=LAPSED_AT_ONCE)
-        known = await store.known_ids(uow, overdue)
-    for redemption_id in overdue:
-        if redemption_id not in known:
-            continue
-        try:
-            async with database.unit_of_work(community_id) as uow:
-                await service.lapse(uow, redemption_id)
-        except DomainError as error:  # one that is wrong must not keep the others' points
-            log.error("lapse_failed", redemption=str(redemption_id), error=outbox.describe(error))
-    return len(known)
+    """End redemptions whose hold has expired, page by page; return how many.
+
+    One that cannot be ended is passed over, so that it keeps nobody else's points.
+    """
+    ended = 0
+    last: tuple[datetime, UUID] | None = None
+    while True:
+        async with database.unit_of_work(community_id) as uow:
+            overdue = await ledger_holds.overdue_holds(uow, after=last, limit=LAPSED_AT_ONCE)
+            known = await store.known_ids(uow, [hold_id for _, hold_id in overdue])
+        for last in overdue:
+            if last[1] in known:
+                ended += await _lapse(database, community_id, last[1])
+        if len(overdue) < LAPSED_AT_ONCE:
+            return ended
+
+
+async def _lapse(database: Database, community_id: int, redemption_id: UUID) -> bool:
+    try:
+        async with database.unit_of_work(community_id) as uow:
+            return (await service.lapse(uow, redemption_id)).state in ENDED
+    except Exception as error:
+        log.error("lapse_failed", redemption=str(redemption_id), error=outbox.describe(error))
+        return False
 
 
 async def ask_after_silent(database: Database, partners: Partners, community_id: int) -> int:
@@ -162,7 +180,7 @@ async def ask_after_silent(database: Database, partners: Partners, community_id:
             log.warning("partner_knows_no_order", redemption=str(redemption_id), error=error.code)
             continue
         async with database.unit_of_work(community_id) as uow:
-            await _hear(uow, answer)
+            await _hear(uow, answer, said_by=held.partner_id)
     return len(silent)
 
 
@@ -171,11 +189,12 @@ async def forget(uow: UnitOfWork) -> None:
     await events.forget_nonces(uow)
 
 
-async def _hear(uow: UnitOfWork, answer: OrderAnswer) -> None:
+async def _hear(uow: UnitOfWork, answer: OrderAnswer, *, said_by: UUID) -> None:
     await service.hear(
         uow,
         answer.redemption_id,
         answer.status,
+        said_by=said_by,
         reference=answer.partner_reference,
         reason=answer.reason,
     )

@@ -29,7 +29,13 @@ from services.ledger.views import VerdictKind
 from services.people import service as people
 from services.settlement import service, store
 from services.settlement.store import NewRedemption
-from services.settlement.views import OutcomeKind, PartnerInfo, PastRedemption, RedemptionOutcome
+from services.settlement.views import (
+    OutcomeKind,
+    PartnerInfo,
+    PastRedemption,
+    RedemptionInfo,
+    RedemptionOutcome,
+)
 
 RECORDS_AT_ONCE = 1_000
 VOUCHER_LENGTH = 11
@@ -83,6 +89,7 @@ async def record_redemptions(uow: UnitOfWork, records: Sequence[RedemptionRecord
 
     Each is recorded or refused alone (UnknownItem, InvalidValue, NotFound, DailyLimitReached,
     InsufficientPoints), in the order given: give them in order of time. The price is the policy's of the day.
+    A record that came before is answered as it was recorded, and refused with another quantity.
     """
     outcomes: list[RedemptionOutcome] = []
     sold_by = {partner.code: partner for partner in await service.partners(uow)}
@@ -108,32 +115,54 @@ async def _record_batch(
     members = await people.people_by_id(uow, list({record.member_id for record in records}))
     days = [local_date(record.at, timezone) for record in records]
     taken = await store.taken(uow, list(members), min(days), max(days))
-    known = await store.known_ids(uow, [record_id(uow.community_id, record) for record in records])
+    ids = [record_id(uow.community_id, record) for record in records]
+    known = {each.id: _as_recorded(each) for each in await store.redemptions(uow, ids=ids, limit=len(ids))}
     prepared: dict[UUID, _Prepared] = {}
     answers: list[tuple[UUID, DomainError | None]] = []
-    for record, day in zip(records, days, strict=True):
-        redemption_id = record_id(uow.community_id, record)
+    for record, redemption_id, day in zip(records, ids, days, strict=True):
         try:
-            each = _prepare(uow, record, day, members, sold_by, policies[day], timezone)
-            key = (record.member_id, each.partner_id, record.item, day)
-            if redemption_id not in prepared and redemption_id not in known:
+            before = known.get(redemption_id)
+            if before is None and redemption_id in prepared:
+                before = prepared[redemption_id].past
+            if before is not None:
+                # One record is one redemption: what is paid is not told again in another amount.
+                if before.quantity != record.quantity:
+                    raise InvalidValue(field="quantity", rule="as_registered")
+            else:
+                each = _prepare(uow, record, day, members, sold_by, policies[day], timezone)
+                key = (record.member_id, each.partner_id, record.item, day)
                 item = policies[day].item(record.partner, record.item)
                 rules.require_daily_limit(item, quantity=record.quantity, taken=taken.get(key, 0))
                 taken[key] = taken.get(key, 0) + record.quantity
-            prepared.setdefault(redemption_id, each)
+                prepared[redemption_id] = each
             answers.append((redemption_id, None))
         except DomainError as error:
             answers.append((redemption_id, error))
-    refused = await _post(uow, [each for key, each in prepared.items() if key not in known])
+    refused = await _post(uow, list(prepared.values()))
     outcomes: list[RedemptionOutcome] = []
     for redemption_id, broken in answers:
         if (wrong := broken or refused.get(redemption_id)) is not None:
             outcomes.append(RedemptionOutcome(OutcomeKind.REFUSED, None, wrong))
-            continue
-        kind = OutcomeKind.ALREADY if redemption_id in known else OutcomeKind.RECORDED
-        outcomes.append(RedemptionOutcome(kind, prepared[redemption_id].past))
-        known.add(redemption_id)
+        elif redemption_id in known:
+            outcomes.append(RedemptionOutcome(OutcomeKind.ALREADY, known[redemption_id]))
+        else:
+            known[redemption_id] = prepared[redemption_id].past
+            outcomes.append(RedemptionOutcome(OutcomeKind.RECORDED, known[redemption_id]))
     return outcomes
+
+
+def _as_recorded(redemption: RedemptionInfo) -> PastRedemption:
+    return PastRedemption(
+        id=redemption.id,
+        partner=redemption.partner,
+        item=redemption.item,
+        quantity=redemption.quantity,
+        milli_points=redemption.milli_points,
+        fen=redemption.fen,
+        business_date=redemption.business_date,
+        voucher=redemption.voucher,
+        fulfilled_at=redemption.created_at,
+    )
 
 
 def _prepare(

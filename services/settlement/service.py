@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from pointsbank.domain import accounts
 from pointsbank.domain import redemption as rules
-from pointsbank.domain.errors import NotFound
+from pointsbank.domain.errors import InvalidValue, NotFound
 from pointsbank.domain.hold import Hold, HoldExpired
 from pointsbank.domain.journal import Origin, SourceKind
 from pointsbank.domain.partner import PartnerCode
@@ -219,16 +219,20 @@ async def hear(
     redemption_id: UUID,
     word: PartnerWord,
     *,
+    said_by: UUID,
     reference: str | None = None,
     reason: str | None = None,
 ) -> RedemptionInfo:
     """Do what a partner's word says: capture, void, or note the acceptance. Twice does it once.
 
-    reason: why it was refused. A word that comes after the redemption has ended changes nothing here; if the
-    partner still means to serve what we have called off, it is told so again. A hold whose time has passed is
-    given back even if the meal was served: reconciliation names it. Raises NotFound.
+    said_by: the partner whose word it is. reason: why it was refused. A word that comes after the redemption
+    has ended changes nothing here; if the partner still means to serve what we have called off, it is told so
+    again. A hold whose time had passed when we were told is given back even if the meal was served:
+    reconciliation names it. Raises NotFound, InvalidValue (another partner's redemption).
     """
     held = await _known(uow, redemption_id, lock=True)
+    if held.partner_id != said_by:
+        raise InvalidValue(field="redemption_id", rule="of_this_partner")
     to = rules.hear(held.state, word)
     if to is None:
         called_off = held.state in (RedemptionState.CANCELLED, RedemptionState.LAPSED)
@@ -242,7 +246,11 @@ async def hear(
     if to is RedemptionState.FULFILLED:
         try:
             await ledger_holds.capture_hold(
-                uow, redemption_id, amount=MilliPoints(held.milli_points), actor=held.partner_id
+                uow,
+                redemption_id,
+                amount=MilliPoints(held.milli_points),
+                actor=held.partner_id,
+                told_at=await store.told_at(uow, redemption_id, partner_id=held.partner_id, word=word),
             )
         except HoldExpired:
             return await lapse(uow, redemption_id)
@@ -262,16 +270,32 @@ async def hear(
 async def lapse(uow: UnitOfWork, redemption_id: UUID) -> RedemptionInfo:
     """Give back a redemption whose hold has expired, and tell the partner not to serve it.
 
-    One that has ended, or whose time has not come, stays as it is. Raises NotFound.
+    One that has ended, or whose time has not come, stays as it is; one that was served, as we were told in
+    time, is captured. Raises NotFound.
     """
     held = await _known(uow, redemption_id, lock=True)
     hold = await ledger_holds.lock_hold(uow, redemption_id)
     if held.state in ENDED or uow.clock.now() < hold.expires_at:
         return held
+    fulfilled, partner_id = PartnerWord.FULFILLED, held.partner_id
+    told_at = await store.told_at(uow, redemption_id, partner_id=partner_id, word=fulfilled)
+    if told_at is not None and hold.in_time(told_at):
+        return await hear(uow, redemption_id, fulfilled, said_by=partner_id)
     await ledger_holds.expire_hold(uow, redemption_id, actor=accounts.COMMUNITY_OWNER)
     await store.change(uow, redemption_id, state=RedemptionState.LAPSED.value, reason=EXPIRED)
     if held.state is not RedemptionState.HELD:
         await outbox.add(uow, CANCEL, redemption_id)
+    return await _known(uow, redemption_id)
+
+
+async def cancellation_refused(uow: UnitOfWork, redemption_id: UUID) -> RedemptionInfo:
+    """Note that the partner will not call an order off: it goes on, and may be called off again.
+
+    Raises NotFound.
+    """
+    held = await _known(uow, redemption_id, lock=True)
+    if held.cancelling:
+        await store.change(uow, redemption_id, reason=None)
     return await _known(uow, redemption_id)
 
 

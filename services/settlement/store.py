@@ -8,11 +8,12 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
+from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
 from pointsbank.domain.partner import PartnerCode
-from pointsbank.domain.redemption import RedemptionState
+from pointsbank.domain.redemption import PartnerWord, RedemptionState
 from pointsbank.platform.database import UnitOfWork
 from services.settlement.tables import Partner, PartnerEvent, PartnerNonce, Redemption
 from services.settlement.views import PartnerInfo, RedemptionInfo
@@ -249,6 +250,19 @@ async def insert_event(
         .returning(col(PartnerEvent.event_id))
     )
     return added.scalar_one_or_none() is not None
+
+
+async def told_at(
+    uow: UnitOfWork, redemption_id: UUID, *, partner_id: UUID, word: PartnerWord
+) -> datetime | None:
+    """Return when a partner's event with this ``word`` first reached us, by our own clock; None: never."""
+    query = select(func.min(PartnerEvent.received_at)).where(
+        PartnerEvent.community_id == uow.community_id,
+        PartnerEvent.redemption_id == redemption_id,
+        PartnerEvent.partner_id == partner_id,
+        PartnerEvent.kind == word.value,
+    )
+    return (await uow.session.exec(query)).one()
 
 
 async def _codes(uow: UnitOfWork) -> dict[UUID, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field
 
 from pointsbank.domain.partner import PartnerCode
@@ -160,7 +160,17 @@ class ReconciliationDifference(BankTable, table=True):
         belongs_to("partners", "partner_id"),
         belongs_to("people", "resolved_by"),
         one_of("kind", DifferenceKind),
-        UniqueConstraint("community_id", "partner_id", "business_date", "redemption_id", "kind"),
+        Index("ix_reconciliation_differences_day", "community_id", "partner_id", "business_date"),
+        Index(
+            "uq_reconciliation_differences_open",
+            "community_id",
+            "partner_id",
+            "business_date",
+            "redemption_id",
+            "kind",
+            unique=True,
+            postgresql_where=text("resolved_at IS NULL"),
+        ),
         CheckConstraint("(resolved_at IS NULL) = (resolved_by IS NULL)", name="resolved"),
     )
     community_id: int = Field(primary_key=True)

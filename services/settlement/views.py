@@ -122,7 +122,10 @@ class BatchLine:
 
 @dataclass(frozen=True, slots=True)
 class ReconciliationInfo:
-    """One comparison of a day with a partner's statement."""
+    """One comparison of a day with a partner's statement, begun at ``compared_at``.
+
+    differences: how many nobody had resolved.
+    """
 
     id: UUID
     partner: str
@@ -134,8 +137,16 @@ class ReconciliationInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class ComparedDay:
+    """A comparison and the captures that it held against the statement."""
+
+    outcome: ReconciliationInfo
+    captures: list[UUID]
+
+
+@dataclass(frozen=True, slots=True)
 class DifferenceInfo:
-    """A named difference. vanished: the day's latest comparison no longer saw it."""
+    """A named difference. vanished: it is open and the day's latest comparison no longer saw it."""
 
     id: UUID
     partner: str

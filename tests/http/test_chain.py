@@ -157,9 +157,11 @@ async def test_a_settled_batch_and_a_resolved_difference_are_shown(
     order = {"partner": item["partner"], "item": item["code"]}
     redemption = (await elder.post("/redemptions", order)).json()
     async with bank.unit_of_work(1) as uow:
-        await settlement.hear(uow, UUID(redemption["id"]), PartnerWord.FULFILLED, reference="T-1")
-        frozen = await batches.freeze_batches(uow, uow.clock.now().date())
         partner = await settlement.partner(uow, item["partner"])
+        await settlement.hear(
+            uow, UUID(redemption["id"]), PartnerWord.FULFILLED, said_by=partner.id, reference="T-1"
+        )
+    frozen = await batches.freeze_batches(bank, 1, bank.clock.now().date())
     assert len(frozen) == 1
     listed = (await auditor.get("/settlement-batches")).json()["items"]
     assert [(b["id"], b["lines"], b["milli_points"]) for b in listed] == [

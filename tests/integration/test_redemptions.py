@@ -8,19 +8,20 @@ from datetime import date, timedelta
 from uuid import uuid4
 
 import asyncpg
+import httpx
 import msgspec
 import pytest
 
 from pointsbank.domain.errors import InvalidValue, NotAllowed, NotFound, WrongState
 from pointsbank.domain.journal import InsufficientPoints
 from pointsbank.domain.policy import UnknownItem
-from pointsbank.domain.redemption import HOLD_GRACE, DailyLimitReached, RedemptionState
+from pointsbank.domain.redemption import DailyLimitReached, PartnerWord, RedemptionState
 from pointsbank.domain.roles import Actor
 from pointsbank.platform import outbox
 from pointsbank.platform.signing import BadSignature, sign
 from services.ledger import service as ledger
 from services.settlement import jobs, service
-from services.settlement.client import PartnerClient, Partners
+from services.settlement.client import Partners
 from services.settlement.events import verify_and_take_event
 from services.settlement.service import Redeem
 from services.settlement.views import RedemptionInfo
@@ -251,42 +252,46 @@ async def test_an_order_that_reaches_the_canteen_after_its_cancellation_is_calle
     assert await shop.points() == (PURSE, 0)
     answer = await shop.partners["canteen"].place(1, redeemed)  # and now the slow order arrives
     async with shop.database.unit_of_work(1) as uow:
-        await service.hear(uow, redeemed.id, answer.status)
+        await service.hear(uow, redeemed.id, answer.status, said_by=redeemed.partner_id)
         await outbox.done(uow, slow)
     await shop.work()
     assert await shop.canteen.status(redeemed.id, 1) == "cancelled"
     assert await shop.points() == (PURSE, 0)
 
 
-async def test_a_hold_nobody_claims_is_given_back_and_the_canteen_told(shop: Shop) -> None:
+async def test_a_partner_has_no_word_in_another_partners_orders(shop: Shop) -> None:
+    lunch = await shop.accepted()
+    async with shop.database.unit_of_work(1) as uow:
+        station = await service.partner(uow, "station")
+        with pytest.raises(InvalidValue, match="of_this_partner"):
+            await service.hear(uow, lunch.id, PartnerWord.FULFILLED, said_by=station.id)
+    assert (await shop.look(lunch.id)).state is RedemptionState.ACCEPTED
+
+
+async def test_a_cancellation_the_partner_refuses_ends_there_and_may_be_asked_for_again(shop: Shop) -> None:
     accepted = await shop.accepted()
-    assert await jobs.lapse_overdue(shop.database, 1) == 0
-    shop.clock.move_to(NOON + timedelta(hours=48))
-    assert await jobs.lapse_overdue(shop.database, 1) == 1
-    assert await jobs.lapse_overdue(shop.database, 1) == 0
-    lapsed = await shop.look(accepted.id)
-    assert (lapsed.state, lapsed.reason) == (RedemptionState.LAPSED, "hold_expired")
+    asked = 0
+
+    async def refuses(request: httpx.Request) -> httpx.Response:
+        nonlocal asked
+        asked += request.url.path.endswith("/cancel")
+        return httpx.Response(409, json={"code": "kitchen_has_begun"})
+
+    here, shop.partners = shop.partners, Partners({"canteen": shop.answering("canteen", refuses)})
+    for times in (1, 2):
+        assert (await shop.cancel(accepted.id)).cancelling
+        await shop.work()
+        held = await shop.look(accepted.id)
+        assert (held.state, held.cancelling, asked) == (RedemptionState.ACCEPTED, False, times)
+        async with shop.database.unit_of_work(1) as uow:
+            waiting = await (await uow.connection()).fetchval(
+                "SELECT count(*) FROM bank.outbox WHERE topic = $1 AND done_at IS NULL", service.CANCEL
+            )
+        assert waiting == 0
+    shop.partners = here
+    await shop.cancel(accepted.id)
     await shop.work()
-    assert await shop.canteen.status(accepted.id, 1) in {"cancelled", "lapsed"}
-    assert await shop.points() == (PURSE, 0)
-
-
-async def test_a_hold_for_a_day_ahead_outlives_that_day(shop: Shop) -> None:
-    ahead = await shop.redeem(day=TODAY + timedelta(days=5))
-    shop.clock.move_to(service.day_end(ahead.business_date, "Asia/Shanghai"))
-    assert await jobs.lapse_overdue(shop.database, 1) == 0
-    shop.clock.move_to(shop.clock.now() + HOLD_GRACE)
-    assert await jobs.lapse_overdue(shop.database, 1) == 1
-
-
-async def test_news_after_the_hold_has_expired_gives_the_points_back(shop: Shop) -> None:
-    accepted = await shop.accepted()
-    await shop.hand_over(accepted.id)
-    shop.clock.move_to(NOON + timedelta(hours=48))
-    await shop.tell(accepted, "fulfilled")
-    await shop.work()
-    assert (await shop.look(accepted.id)).state is RedemptionState.LAPSED
-    assert (await shop.points(), await shop.earned()) == ((PURSE, 0), 0)
+    assert (await shop.look(accepted.id)).state is RedemptionState.CANCELLED
 
 
 async def test_the_canteen_is_asked_when_its_event_never_comes(shop: Shop) -> None:
@@ -317,17 +322,6 @@ async def test_a_canteen_that_is_away_is_waited_for(shop: Shop) -> None:
     shop.clock.move_to(NOON + timedelta(minutes=1))
     await shop.work()
     assert (await shop.look(redeemed.id)).state is RedemptionState.ACCEPTED
-
-
-async def test_a_canteen_with_another_secret_gets_no_order_and_keeps_no_points(shop: Shop) -> None:
-    client = PartnerClient(shop.canteen.http, "canteen", "http://partner", "wrong", clock=shop.clock)
-    shop.partners = Partners({"canteen": client})
-    redeemed = await shop.redeem()
-    await shop.work()
-    assert (await shop.look(redeemed.id)).state is RedemptionState.REQUESTED
-    shop.clock.move_to(NOON + timedelta(hours=48))
-    await jobs.lapse_overdue(shop.database, 1)
-    assert await shop.points() == (PURSE, 0)
 
 
 async def test_a_signed_event_is_taken_and_its_copy_is_refused(shop: Shop) -> None:

@@ -16,12 +16,18 @@ from pointsbank.domain.points import Fen, MilliPoints
 from pointsbank.domain.redemption import DailyLimitReached, RedemptionState
 from pointsbank.domain.settlement import DifferenceKind, Line
 from services.ledger import service as ledger
-from services.settlement import batches, reconciliation, service, settling
-from services.settlement.client import PartnerUnavailable
+from services.settlement import batches, reconciliation, service
 from services.settlement.records import RedemptionRecord, record_redemptions
 from services.settlement.views import BatchInfo, DifferenceInfo, OutcomeKind, RedemptionOutcome
 from tests.partners.support import past_order
-from tests.shops import LUNCH, NOON, PURSE, TODAY, Shop, open_shop
+from tests.shops import (
+    LUNCH,
+    NOON,
+    PURSE,
+    TODAY,
+    Shop,
+    open_shop,
+)
 
 
 @pytest.fixture
@@ -32,8 +38,7 @@ async def shop(app_url: str, canteen_url_db: str) -> AsyncIterator[Shop]:
 
 
 async def freeze(shop: Shop) -> list[BatchInfo]:
-    async with shop.database.unit_of_work(1) as uow:
-        return await batches.freeze_batches(uow, TODAY)
+    return await batches.freeze_batches(shop.database, 1, TODAY)
 
 
 async def reconcile(shop: Shop) -> list[DifferenceInfo]:
@@ -191,42 +196,20 @@ async def test_only_a_coordinator_resolves_and_only_once_and_with_a_reason(shop:
     await canteen_says(shop)
     (found,) = await reconcile(shop)
 
-    async def resolve(actor_of: str, text: str, difference_id: UUID = found.id) -> None:
+    async def attempt(actor_of: str, text: str, difference_id: UUID = found.id) -> None:
         async with shop.database.unit_of_work(1) as uow:
             actor = getattr(shop.world, actor_of).actor
             await reconciliation.resolve_difference(uow, actor, difference_id, text)
 
     with pytest.raises(NotAllowed):
-        await resolve("elder", "因为")
+        await attempt("elder", "因为")
     with pytest.raises(InvalidValue):
-        await resolve("coordinator", "  ")
+        await attempt("coordinator", "  ")
     with pytest.raises(NotFound):
-        await resolve("coordinator", "因为", uuid4())
-    await resolve("coordinator", "因为")
+        await attempt("coordinator", "因为", uuid4())
+    await attempt("coordinator", "因为")
     with pytest.raises(WrongState):
-        await resolve("coordinator", "又一次")
-
-
-async def test_settling_a_day_goes_on_when_a_partner_is_away(shop: Shop) -> None:
-    await shop.served()
-    settled = await settling.settle_day(shop.database, shop.partners, 1, TODAY)
-    assert settled.unreachable == ["station"]  # it has no address here
-    assert [each.partner for each in settled.reconciliations] == ["canteen"]
-    assert len(settled.batches) == 1
-
-
-async def test_an_address_that_does_not_answer_is_unavailable(shop: Shop) -> None:
-    with pytest.raises(PartnerUnavailable, match="no address"):
-        shop.partners["station"]
-
-
-async def test_ended_days_are_settled_once_the_day_is_over(shop: Shop) -> None:
-    await shop.served()
-    before = await settling.settle_ended_days(shop.database, shop.partners, 1)
-    assert [batch for day in before for batch in day.batches] == []
-    shop.clock.move_to(NOON + timedelta(days=1))
-    after = await settling.settle_ended_days(shop.database, shop.partners, 1)
-    assert [batch.business_date for day in after for batch in day.batches] == [TODAY]
+        await attempt("coordinator", "又一次")
 
 
 async def test_recorded_redemptions_are_paid_and_agree_with_the_partner(shop: Shop) -> None:
@@ -280,3 +263,30 @@ async def test_a_refused_record_never_takes_what_another_hold_has_set_aside(shop
     (outcome,) = await record(shop, lunch(shop, days_ago=1))
     assert isinstance(outcome.error, InsufficientPoints)
     assert await shop.points() == (0, PURSE)
+
+
+async def test_each_batch_of_a_great_day_is_a_commit_of_its_own(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "BATCH_LINES_MAX", 1)
+    for item in ("lunch_set", "dinner_set", "soft_lunch"):
+        await shop.served(item)
+    assert len(await freeze(shop)) == 3
+    async with shop.database.unit_of_work(1) as uow:
+        connection = await uow.connection()
+        commits = await connection.fetchval("SELECT count(DISTINCT xmin::text) FROM bank.settlement_batches")
+    assert commits == 3
+
+
+async def test_a_record_with_another_quantity_is_refused_and_tells_nothing(shop: Shop) -> None:
+    at = NOON - timedelta(hours=1)
+    one, two = (RedemptionRecord(shop.elder.id, "station", "water_rest_pack", n, at) for n in (1, 2))
+    recorded, refused = await record(shop, one, two)
+    assert recorded.redemption is not None
+    (again,) = await record(shop, two)
+    for each in (refused, again):
+        assert (each.kind, each.redemption) == (OutcomeKind.REFUSED, None)
+        assert isinstance(each.error, InvalidValue)
+        assert each.error.field == "quantity"
+    (same,) = await record(shop, one)
+    assert (same.kind, same.redemption) == (OutcomeKind.ALREADY, recorded.redemption)

@@ -46,8 +46,7 @@ async def books(database: Database, app_url: str, world: World) -> AsyncIterator
     async with database.unit_of_work(1) as uow:
         partner = await settlement.partner(uow, "canteen")
         await settlement.hear(uow, ids[0], PartnerWord.FULFILLED, reference="C-1", said_by=partner.id)
-    async with database.unit_of_work(1) as uow:
-        (batch,) = await batches.freeze_batches(uow, NINE_ON_MONDAY.date())
+    (batch,) = await batches.freeze_batches(database, 1, NINE_ON_MONDAY.date())
     connection = await asyncpg.connect(app_url)
     await connection.execute("SET pointsbank.community_id = '1'")
     yield Books(connection, ids[0], ids[1], batch.id, partner.id)

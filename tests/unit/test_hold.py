@@ -46,6 +46,14 @@ def test_a_hold_that_has_ended_stays_as_it_is(end: Callable[[Hold], object], sta
         end(hold(state=state))
 
 
+def test_expiry_is_held_against_when_we_were_told() -> None:
+    told = LATER - timedelta(microseconds=1)
+    captured, entry = hold().capture(MilliPoints(100), origin(), at=LATER, told_at=told)
+    assert (captured.state, entry.occurred_at) == (HoldState.CAPTURED, LATER)
+    with pytest.raises(HoldExpired):
+        hold().capture(MilliPoints(100), origin(), at=LATER, told_at=LATER)
+
+
 @given(st.integers(1, 10**9).flatmap(lambda amount: st.tuples(st.just(amount), st.integers(1, amount))))
 def test_a_capture_pays_its_part_and_releases_exactly_the_rest(amounts: tuple[int, int]) -> None:
     amount, captured = amounts

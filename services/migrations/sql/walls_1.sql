@@ -136,6 +136,9 @@ CREATE TRIGGER refuse_second_ending BEFORE UPDATE ON bank.holds
 CREATE TRIGGER refuse_second_ending BEFORE UPDATE ON bank.redemptions
     FOR EACH ROW WHEN (OLD.state IN ('fulfilled', 'refused', 'cancelled', 'lapsed') AND OLD.state <> NEW.state)
     EXECUTE FUNCTION bank.refuse_second_ending('redemption');
+CREATE TRIGGER refuse_second_ending BEFORE UPDATE ON bank.reconciliation_differences
+    FOR EACH ROW WHEN (OLD.resolved_at IS NOT NULL)
+    EXECUTE FUNCTION bank.refuse_second_ending('reconciliation difference');
 CREATE TRIGGER refuse_second_ending BEFORE UPDATE ON bank.visits
     FOR EACH ROW WHEN (OLD.state = 'confirmed') EXECUTE FUNCTION bank.refuse_second_ending('visit');
 
@@ -182,6 +185,6 @@ GRANT INSERT ON bank.pairing_runs TO pointsbank_app;
 GRANT INSERT, DELETE ON bank.grid_boundaries, bank.free_hours, bank.volunteer_skills, bank.person_roles,
     bank.partner_nonces TO pointsbank_app;
 
--- What has served its time: done intents; and the answers kept for a retry, but not that they were given.
-GRANT DELETE ON bank.outbox TO pointsbank_app;
+-- What has served its time: done intents, expired tokens; and the answers kept for a retry, but not that they were given.
+GRANT DELETE ON bank.outbox, bank.access_tokens TO pointsbank_app;
 GRANT UPDATE (answer) ON bank.idempotent_requests TO pointsbank_app;

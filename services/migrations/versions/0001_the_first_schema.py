@@ -798,17 +798,22 @@ def upgrade() -> None:
             name=op.f("fk_reconciliation_differences_community_id_resolved_by"),
         ),
         sa.PrimaryKeyConstraint("community_id", "id", name=op.f("pk_reconciliation_differences")),
-        sa.UniqueConstraint(
-            "community_id",
-            "partner_id",
-            "business_date",
-            "redemption_id",
-            "kind",
-            name=op.f(
-                "uq_reconciliation_differences_community_id_partner_id_business_date_redemption_id_kind"
-            ),
-        ),
         schema="bank",
+    )
+    op.create_index(
+        "ix_reconciliation_differences_day",
+        "reconciliation_differences",
+        ["community_id", "partner_id", "business_date"],
+        unique=False,
+        schema="bank",
+    )
+    op.create_index(
+        "uq_reconciliation_differences_open",
+        "reconciliation_differences",
+        ["community_id", "partner_id", "business_date", "redemption_id", "kind"],
+        unique=True,
+        schema="bank",
+        postgresql_where=sa.text("resolved_at IS NULL"),
     )
     op.create_table(
         "redemptions",
@@ -1129,6 +1134,13 @@ def downgrade() -> None:
     op.drop_index("ix_redemptions_member", table_name="redemptions", schema="bank")
     op.drop_index("ix_redemptions_day", table_name="redemptions", schema="bank")
     op.drop_table("redemptions", schema="bank")
+    op.drop_index(
+        "uq_reconciliation_differences_open",
+        table_name="reconciliation_differences",
+        schema="bank",
+        postgresql_where=sa.text("resolved_at IS NULL"),
+    )
+    op.drop_index("ix_reconciliation_differences_day", table_name="reconciliation_differences", schema="bank")
     op.drop_table("reconciliation_differences", schema="bank")
     op.drop_index("ix_person_roles_role", table_name="person_roles", schema="bank")
     op.drop_table("person_roles", schema="bank")
