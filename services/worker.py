@@ -2,6 +2,8 @@
 
 arq wakes it the moment an intent is committed. Its own sweep finds every intent whose wake was lost, so
 that it needs Valkey only to be quick: while Valkey is away the sweep goes on, and arq comes back by itself.
+What asks a partner is swept apart from what only moves points: a partner that is slow to answer keeps no
+capture and no void waiting.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from redis.exceptions import RedisError
 
 from pointsbank.platform import idempotency, outbox, queue, telemetry
 from pointsbank.platform.database import Database, UnitOfWork
-from pointsbank.platform.outbox import Handler
+from pointsbank.platform.outbox import Handler, Topics
 from pointsbank.platform.queue import Queue
 from pointsbank.platform.settings import Settings
 from services.care import jobs as care_jobs
@@ -28,13 +30,18 @@ from services.ledger import jobs as ledger_jobs
 from services.matching import jobs as matching_jobs
 from services.people import service as people
 from services.settlement import jobs as settlement_jobs
+from services.settlement import service as redemptions
 from services.settlement import settling
 from services.settlement.client import Partners, open_partners
 
 log = structlog.get_logger(__name__)
 
 JOB_SECONDS_MAX = 40
-"""A killed worker's job is taken up again by arq this long (and ten seconds) after; the sweep is sooner."""
+"""A job that takes longer is cut off, and gives its intent back; ``outbox.HANDLER_SECONDS_MAX`` is sooner.
+
+arq tries a job once (``max_tries``) and drops what a killed worker had begun: the sweep takes that up again
+when the intent's lease has ended.
+"""
 
 JOBS_AT_ONCE = 10
 POLL_SECONDS = 0.1
@@ -42,6 +49,9 @@ HEALTH_SECONDS = 5
 RECONNECT_SECONDS = 2.0
 JOBS_END_SECONDS_MAX = 2.0
 STOP_SECONDS_MAX = 4.0
+
+ASKS_A_PARTNER = frozenset({redemptions.REQUEST, redemptions.CANCEL, redemptions.INTRODUCE})
+"""Topics whose handlers wait for another house; all others are done with our own database."""
 
 CommunityWork = Callable[[int], Awaitable[object]]
 
@@ -55,11 +65,8 @@ class WorkerProcess:
         self._handlers: Mapping[str, Handler] = settlement_jobs.handlers(database, partners)
         self._stopping = asyncio.Event()
         self._rounds: list[tuple[float, str, CommunityWork]] = [
-            (
-                settings.sweep_seconds,
-                "outbox",
-                lambda community: outbox.work_off(database, community, self._handlers),
-            ),
+            (settings.sweep_seconds, "outbox", self._sweep(Topics(ASKS_A_PARTNER, others=True))),
+            (settings.sweep_seconds, "partners", self._sweep(Topics(ASKS_A_PARTNER))),
             (
                 settings.sweep_seconds,
                 "lapse",
@@ -110,6 +117,12 @@ class WorkerProcess:
     async def handle(self, _ctx: dict[Any, Any], community_id: int, intent_id: str) -> None:
         """Carry out one intent that arq was woken for, if it is still to be done."""
         await outbox.work_off(self._database, community_id, self._handlers, intent_id=UUID(intent_id))
+
+    def _sweep(self, topics: Topics) -> CommunityWork:
+        async def work(community_id: int) -> None:
+            await outbox.work_off(self._database, community_id, self._handlers, topics=topics)
+
+        return work
 
     def _in_one_commit(self, job: Callable[[UnitOfWork], Awaitable[object]]) -> CommunityWork:
         async def work(community_id: int) -> None:
@@ -185,6 +198,7 @@ async def _forget(uow: UnitOfWork) -> None:
     """Drop what need not be remembered any longer."""
     await outbox.forget(uow)
     await idempotency.forget(uow)
+    await people.forget_tokens(uow)
     await settlement_jobs.forget(uow)
 
 
@@ -200,8 +214,7 @@ async def run(settings: Settings, *, app_database_url: str, redis_url: str) -> N
                 loop.add_signal_handler(signum, process.stop)
             await process.run()
     finally:
-        with contextlib.suppress(RedisError, OSError):
-            await wakes.close()
+        await wakes.close()
         await database.close()
 
 

@@ -7,15 +7,18 @@
                                                                                    └─► again later, or dead
 
 A claim is a lease: it puts ``available_at`` ahead, so that an intent whose worker died comes back by
-itself. A handler does its effect and :func:`done` in one transaction, and may run twice. An outside party
-that cannot be reached (:class:`TryLater`) is asked again for ever; anything else that fails
-``TRIES_MAX`` times is put aside as dead, to be looked at and revived.
+itself. A handler does its effect and :func:`done` in one transaction, and may run twice; one that takes
+longer than ``HANDLER_SECONDS_MAX`` is cut off before its lease ends. An outside party that cannot be
+reached (:class:`TryLater`) is asked again for ever; anything else that fails ``TRIES_MAX`` times in a row is
+put aside as dead, to be looked at and revived. A worker that is told to stop gives back what it had begun.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,8 +32,12 @@ from pointsbank.platform.ids import uuid7
 
 log = structlog.get_logger(__name__)
 
-LEASE = timedelta(seconds=15)
-"""How long a dead worker's intent waits. A handler may outlast it (a slow partner): it may run twice."""
+LEASE = timedelta(seconds=20)
+"""How long a dead worker's intent waits."""
+HANDLER_SECONDS_MAX = 17.0
+"""How long one intent may take to be carried out; what is left of the lease is for noting how it went."""
+GIVE_BACK_SECONDS_MAX = 1.0
+GIVEN_BACK_WAIT = timedelta(seconds=1)
 DONE_KEPT = timedelta(days=30)
 """How long a done intent is kept for those who ask what happened."""
 TRIES_MAX = 12
@@ -38,6 +45,8 @@ WAIT_SECONDS_MAX = 300.0
 OUTSIDE_WAIT_SECONDS_MAX = 30.0
 PARALLEL_INTENTS = 8
 SWEEP_INTENTS_MAX = 2_000
+SWEEP_SECONDS_MAX = 20.0
+"""After this long a sweep claims no more, so that the next community has its turn."""
 ERROR_LENGTH_MAX = 200
 
 _jitter = random.SystemRandom()
@@ -49,7 +58,7 @@ class TryLater(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A claimed outbox row. attempts: this one included."""
+    """A claimed outbox row. attempts: this one included. leased_until: tells this claim from a later one."""
 
     community_id: int
     id: UUID
@@ -57,6 +66,7 @@ class Intent:
     subject_id: UUID
     attempts: int
     created_at: datetime
+    leased_until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +82,17 @@ Handler = Callable[[Intent], Awaitable[None]]
 """Carries out one intent and marks it done in the transaction of its effect; may be called twice."""
 
 COLUMNS = "community_id, id, topic, subject_id, attempts, created_at"
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Which intents a sweep is for: those of ``named``, or with ``others`` all but those."""
+
+    named: frozenset[str] = frozenset()
+    others: bool = False
+
+
+EVERY_TOPIC = Topics(others=True)
 
 
 async def add(uow: UnitOfWork, topic: str, subject_id: UUID, *, available_at: datetime | None = None) -> UUID:
@@ -98,7 +119,9 @@ async def add(uow: UnitOfWork, topic: str, subject_id: UUID, *, available_at: da
     return intent_id
 
 
-async def claim(uow: UnitOfWork, *, intent_id: UUID | None = None, limit: int = 1) -> list[Intent]:
+async def claim(
+    uow: UnitOfWork, *, intent_id: UUID | None = None, limit: int = 1, topics: Topics = EVERY_TOPIC
+) -> list[Intent]:
     """Take due intents for ``LEASE``, the longest due first; another claimer's are passed over.
 
     intent_id: only this one, if it is still due.
@@ -107,13 +130,15 @@ async def claim(uow: UnitOfWork, *, intent_id: UUID | None = None, limit: int = 
     connection = await uow.connection()
     rows = await connection.fetch(
         f"""
+        WITH due AS MATERIALIZED (  -- a plan that ran it once for each row would claim beyond the limit
+            SELECT id FROM bank.outbox
+             WHERE community_id = $1 AND done_at IS NULL AND dead_at IS NULL AND available_at <= $2
+               AND attempts < $4 AND ($5::uuid IS NULL OR id = $5)
+               AND (topic = ANY($7::text[])) <> $8::boolean
+             ORDER BY available_at LIMIT $6 FOR UPDATE SKIP LOCKED)
         UPDATE bank.outbox o SET attempts = attempts + 1, available_at = $3
-          FROM (SELECT id FROM bank.outbox
-                 WHERE community_id = $1 AND done_at IS NULL AND dead_at IS NULL AND available_at <= $2
-                   AND attempts < $4 AND ($5::uuid IS NULL OR id = $5)
-                 ORDER BY available_at LIMIT $6 FOR UPDATE SKIP LOCKED) due
-         WHERE o.community_id = $1 AND o.id = due.id
-        RETURNING {", ".join(f"o.{name}" for name in COLUMNS.split(", "))}
+          FROM due WHERE o.community_id = $1 AND o.id = due.id
+        RETURNING {", ".join(f"o.{name}" for name in COLUMNS.split(", "))}, o.available_at AS leased_until
         """,  # noqa: S608 (the columns are this module's own)
         uow.community_id,
         now,
@@ -121,6 +146,8 @@ async def claim(uow: UnitOfWork, *, intent_id: UUID | None = None, limit: int = 
         TRIES_MAX,
         intent_id,
         limit,
+        sorted(topics.named),
+        topics.others,
     )
     return sorted((Intent(**row) for row in rows), key=lambda intent: intent.id)
 
@@ -138,7 +165,10 @@ async def done(uow: UnitOfWork, intent: Intent) -> None:
 
 
 async def failed(uow: UnitOfWork, intent: Intent, error: BaseException) -> None:
-    """Put an intent off, or aside as dead after ``TRIES_MAX`` tries. Another's later claim is left alone."""
+    """Put an intent off, or aside as dead after ``TRIES_MAX`` tries. Another's later claim is left alone.
+
+    That the outside world was away (:class:`TryLater`) shows that all is well here: the count begins anew.
+    """
     now = uow.clock.now()
     outside = isinstance(error, TryLater)
     dead = not outside and intent.attempts >= TRIES_MAX
@@ -146,16 +176,16 @@ async def failed(uow: UnitOfWork, intent: Intent, error: BaseException) -> None:
     await connection.execute(
         """
         UPDATE bank.outbox
-           SET last_error = $4, available_at = $5, dead_at = $6, attempts = attempts - $7
-         WHERE community_id = $1 AND id = $2 AND attempts = $3 AND done_at IS NULL AND dead_at IS NULL
+           SET last_error = $4, available_at = $5, dead_at = $6, attempts = $7
+         WHERE community_id = $1 AND id = $2 AND available_at = $3 AND done_at IS NULL AND dead_at IS NULL
         """,
         uow.community_id,
         intent.id,
-        intent.attempts,
+        intent.leased_until,
         describe(error),
         now + wait(intent, now, outside=outside),
         now if dead else None,
-        1 if outside else 0,  # an outage outside must not use up the tries that are meant for faults here
+        0 if outside else intent.attempts,
     )
     write = log.error if dead else log.info
     write(
@@ -164,6 +194,22 @@ async def failed(uow: UnitOfWork, intent: Intent, error: BaseException) -> None:
         intent=str(intent.id),
         attempts=intent.attempts,
         error=describe(error),
+    )
+
+
+async def give_back(uow: UnitOfWork, intent: Intent) -> None:
+    """Undo a claim that was cut off from here: it is no try. Another's later claim is left alone."""
+    connection = await uow.connection()
+    await connection.execute(
+        """
+        UPDATE bank.outbox SET attempts = $4, available_at = $5
+         WHERE community_id = $1 AND id = $2 AND available_at = $3 AND done_at IS NULL AND dead_at IS NULL
+        """,
+        uow.community_id,
+        intent.id,
+        intent.leased_until,
+        intent.attempts - 1,
+        uow.clock.now() + GIVEN_BACK_WAIT,
     )
 
 
@@ -248,19 +294,31 @@ async def backlog(uow: UnitOfWork) -> Backlog:
 
 
 async def work_off(
-    database: Database, community_id: int, handlers: Mapping[str, Handler], *, intent_id: UUID | None = None
+    database: Database,
+    community_id: int,
+    handlers: Mapping[str, Handler],
+    *,
+    intent_id: UUID | None = None,
+    topics: Topics = EVERY_TOPIC,
 ) -> int:
     """Claim and carry out due intents, ``PARALLEL_INTENTS`` at a time, until none is due; return how many.
 
-    intent_id: only this one. At most ``SWEEP_INTENTS_MAX`` in one call.
+    intent_id: only this one. At most ``SWEEP_INTENTS_MAX`` in one call, none begun after
+    ``SWEEP_SECONDS_MAX``.
     """
-    worked = 0
-    while worked < SWEEP_INTENTS_MAX:
+    worked, until = 0, time.monotonic() + SWEEP_SECONDS_MAX
+    while worked < SWEEP_INTENTS_MAX and time.monotonic() < until:
         async with database.unit_of_work(community_id) as uow:
-            intents = await claim(uow, intent_id=intent_id, limit=PARALLEL_INTENTS)
+            intents = await claim(uow, intent_id=intent_id, limit=PARALLEL_INTENTS, topics=topics)
         if not intents:
             break
-        await asyncio.gather(*(_carry_out(database, intent, handlers) for intent in intents))
+        # With exceptions returned, a cancelled gather waits until every intent has been given back.
+        ends = await asyncio.gather(
+            *(_carry_out(database, intent, handlers) for intent in intents), return_exceptions=True
+        )
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
         worked += len(intents)
     if intent_id is None:
         async with database.unit_of_work(community_id) as uow:
@@ -271,7 +329,15 @@ async def work_off(
 
 async def _carry_out(database: Database, intent: Intent, handlers: Mapping[str, Handler]) -> None:
     try:
-        await handlers[intent.topic](intent)
+        async with asyncio.timeout(HANDLER_SECONDS_MAX):
+            await handlers[intent.topic](intent)
+    except asyncio.CancelledError:
+        # Told to stop: the end must not be kept waiting, and the lease brings the intent back in any case.
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(GIVE_BACK_SECONDS_MAX):
+                async with database.unit_of_work(intent.community_id) as uow:
+                    await give_back(uow, intent)
+        raise
     except Exception as error:
         async with database.unit_of_work(intent.community_id) as uow:
             await failed(uow, intent, error)

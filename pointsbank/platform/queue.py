@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from dataclasses import replace
 from urllib.parse import unquote
 from uuid import UUID
 
 import msgspec
+import redis.exceptions
 from arq.connections import ArqRedis, RedisSettings, create_pool
 
 HANDLE_INTENT = "handle_intent"
@@ -17,6 +20,10 @@ encode = msgspec.json.encode
 """Job codec: plain JSON, never pickle."""
 
 decode = msgspec.json.decode
+
+WAKE_SECONDS_MAX = 1.0
+SILENT_SECONDS = 5.0
+CLOSE_SECONDS_MAX = 0.3
 
 
 def redis_settings(url: str) -> RedisSettings:
@@ -40,19 +47,35 @@ class Queue:
         self._settings = redis_settings(url)
         self._pool: ArqRedis | None = None
         self._opening = asyncio.Lock()
+        self._silent_until = 0.0
 
     async def wake(self, community_id: int, intent_id: UUID) -> None:
-        """Tell a worker that an intent waits. Raises what Redis raises; the sweep finds it all the same."""
-        pool = await self._connected()
-        # A job of the same id that is still queued is enough: enqueueing is refused then.
-        job_id = f"ob:{community_id}:{intent_id}:0"
-        await pool.enqueue_job(HANDLE_INTENT, community_id, str(intent_id), _job_id=job_id)
+        """Tell a worker that an intent waits, in ``WAKE_SECONDS_MAX`` at most.
+
+        A server that did not answer in time is left alone for ``SILENT_SECONDS``: who waits for this has
+        committed already, perhaps many intents. Raises TimeoutError and what Redis raises; the sweep finds
+        the intent all the same.
+        """
+        if time.monotonic() < self._silent_until:
+            return
+        try:
+            async with asyncio.timeout(WAKE_SECONDS_MAX):
+                pool = await self._connected()
+                # A job of the same id that is still queued is enough: enqueueing is refused then.
+                job_id = f"ob:{community_id}:{intent_id}:0"
+                await pool.enqueue_job(HANDLE_INTENT, community_id, str(intent_id), _job_id=job_id)
+        except (TimeoutError, redis.exceptions.TimeoutError):
+            self._silent_until = time.monotonic() + SILENT_SECONDS
+            await self.close()
+            raise
 
     async def close(self) -> None:
-        """Close the connections."""
-        if self._pool is not None:
-            await self._pool.aclose(close_connection_pool=True)
-            self._pool = None
+        """Close the connections, of one that does not answer too. Raises nothing."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            with contextlib.suppress(TimeoutError, redis.exceptions.RedisError, OSError):
+                async with asyncio.timeout(CLOSE_SECONDS_MAX):
+                    await pool.aclose(close_connection_pool=True)
 
     async def _connected(self) -> ArqRedis:
         async with self._opening:

@@ -1,19 +1,27 @@
 """How the platform speaks to a partner: signed JSON over HTTP, every call safe to repeat.
 
+A partner is another house. How long it is listened to is bounded, and how much; what it says about another
+order than it was asked about is not taken; its words are cut to what is kept.
+
 Never call this inside a database transaction: a partner may take seconds to answer.
 """
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import httpx
 import msgspec
 import stamina
+from msgspec import Meta
+from msgspec.structs import force_setattr
 
 from pointsbank.domain.partner import PartnerCode
 from pointsbank.domain.redemption import PartnerWord
@@ -26,7 +34,15 @@ from services.settlement.views import PastRedemption, RedemptionInfo
 PLATFORM_KEY = "platform"
 CONNECT_SECONDS_MAX = 2.0
 CALL_SECONDS_MAX = 5.0
+"""A whole call, both its tries; no handler makes more than three, see ``outbox.HANDLER_SECONDS_MAX``."""
+BULK_SECONDS_MAX = 30.0
+"""A call that hands over or fetches up to a thousand lines; no intent waits for one."""
+STATEMENT_SECONDS_MAX = 120.0
 TRIES = 2
+ANSWER_BYTES_MAX = 1 << 20
+"""Of one answer: a statement's page of ``PAGE_LINES`` lines has a quarter of it."""
+KEPT_LENGTH_MAX = 60
+"""Characters kept of a partner's reason and reference: as many as a redemption has room for."""
 PAGE_LINES = 1_000
 BULK_MAX = 1_000
 STATEMENT_LINES_MAX = 100_000
@@ -34,6 +50,11 @@ STATEMENT_LINES_MAX = 100_000
 
 NOT_DECIDED = frozenset({401, 403, 408, 425, 429})
 """Refusals that say nothing of the order itself, so that it is asked again."""
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What reading JSON raises that is not as agreed; the last is for brackets without end."""
+
+CODE = re.compile(r"[a-z0-9_.-]{1,60}")
 
 Shape = TypeVar("Shape")
 
@@ -58,14 +79,32 @@ class _Interrupted(Exception):
     """No answer, or a server's fault: worth one more try at once."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """An answer as far as it was listened to. whole: nothing was left unread."""
+
+    status: int
+    content: bytes
+    whole: bool
+
+
+Amount = Annotated[int, Meta(ge=-(2**53), le=2**53)]
+"""Milli-points or fen in a partner's books; what is beyond is no amount, and no column could hold it."""
+
+
 class OrderAnswer(msgspec.Struct, frozen=True):
-    """Where an order stands at the partner."""
+    """Where an order stands at the partner. reason, partner_reference: cut to ``KEPT_LENGTH_MAX``."""
 
     redemption_id: UUID
     status: PartnerWord
     partner_reference: str | None = None
     reason: str | None = None
     fulfilled_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        """Keep of the partner's words what there is room for: they must not stop what the answer decides."""
+        force_setattr(self, "partner_reference", _kept(self.partner_reference))
+        force_setattr(self, "reason", _kept(self.reason))
 
 
 class PartnerItem(msgspec.Struct, frozen=True):
@@ -85,8 +124,8 @@ class StatementLine(msgspec.Struct, frozen=True):
     partner_reference: str
     item: str
     quantity: int
-    milli_points: int
-    fen: int
+    milli_points: Amount
+    fen: Amount
 
 
 class _Totals(msgspec.Struct, frozen=True):
@@ -140,13 +179,15 @@ class PartnerClient:
             "fen": redemption.fen,
             "voucher": redemption.voucher,
         }
-        return await self._call("PUT", f"redemptions/{redemption.id}", OrderAnswer, body)
+        answer = await self._call("PUT", f"redemptions/{redemption.id}", OrderAnswer, body)
+        return self._about(redemption.id, answer)
 
     async def order(self, community_id: int, redemption_id: UUID) -> OrderAnswer:
         """Return where an order stands. Raises PartnerUnavailable, PartnerRefused."""
-        return await self._call(
+        answer = await self._call(
             "GET", f"redemptions/{redemption_id}", OrderAnswer, query={"community_id": community_id}
         )
+        return self._about(redemption_id, answer)
 
     async def cancel(self, community_id: int, redemption_id: UUID) -> OrderAnswer:
         """Call an order off.
@@ -154,12 +195,14 @@ class PartnerClient:
         Raises PartnerUnavailable, PartnerRefused (``already_fulfilled``, ``not_found``).
         """
         body = {"community_id": community_id}
-        return await self._call("POST", f"redemptions/{redemption_id}/cancel", OrderAnswer, body)
+        answer = await self._call("POST", f"redemptions/{redemption_id}/cancel", OrderAnswer, body)
+        return self._about(redemption_id, answer)
 
     async def fulfil(self, community_id: int, redemption_id: UUID) -> OrderAnswer:
         """Tell the partner's program that an order was handed over, as its counter would."""
         body = {"community_id": community_id}
-        return await self._call("POST", f"redemptions/{redemption_id}/fulfil", OrderAnswer, body)
+        answer = await self._call("POST", f"redemptions/{redemption_id}/fulfil", OrderAnswer, body)
+        return self._about(redemption_id, answer)
 
     async def take_in(self, community_id: int, past: Sequence[PastRedemption]) -> None:
         """Hand the partner redemptions that were served in the past; again changes nothing."""
@@ -179,18 +222,28 @@ class PartnerClient:
                 for each in past[start : start + BULK_MAX]
             ]
             body = {"community_id": community_id, "redemptions": lines}
-            await self._call("POST", "redemptions/bulk", dict[str, Any], body)
+            await self._call("POST", "redemptions/bulk", dict[str, Any], body, seconds=BULK_SECONDS_MAX)
 
     async def statement(self, community_id: int, day: date) -> list[StatementLine]:
         """Return the partner's whole statement of a business day, in order of its references.
 
-        Raises PartnerUnavailable when it cannot be had, changed while it was read, or is too long.
+        Raises PartnerUnavailable when it cannot be had within ``STATEMENT_SECONDS_MAX``, changed while it
+        was read, or is too long.
         """
+        try:
+            async with asyncio.timeout(STATEMENT_SECONDS_MAX):
+                return await self._statement(community_id, day)
+        except TimeoutError:
+            raise PartnerUnavailable(self.partner, "statement not in time") from None
+
+    async def _statement(self, community_id: int, day: date) -> list[StatementLine]:
         lines: list[StatementLine] = []
         after = ""
         while True:
             query: dict[str, Any] = {"community_id": community_id, "after": after, "limit": PAGE_LINES}
-            page = await self._call("GET", f"statements/{day}", _StatementPage, query=query)
+            page = await self._call(
+                "GET", f"statements/{day}", _StatementPage, query=query, seconds=BULK_SECONDS_MAX
+            )
             lines += page.lines
             if len(lines) > STATEMENT_LINES_MAX:
                 raise PartnerUnavailable(self.partner, "statement too long")
@@ -204,6 +257,11 @@ class PartnerClient:
             raise PartnerUnavailable(self.partner, "statement does not sum to its totals")
         return lines
 
+    def _about(self, redemption_id: UUID, answer: OrderAnswer) -> OrderAnswer:
+        if answer.redemption_id != redemption_id:
+            raise PartnerUnavailable(self.partner, "answer about another order")
+        return answer
+
     async def _call(
         self,
         method: str,
@@ -212,41 +270,57 @@ class PartnerClient:
         body: Any = None,
         *,
         query: Mapping[str, Any] | None = None,
+        seconds: float = CALL_SECONDS_MAX,
     ) -> Shape:
+        """Ask, once more if need be, and read the answer; ``seconds`` bounds all of it."""
         url = self._url.join(path)
         if query:
             url = url.copy_merge_params(query)
         content = b"" if body is None else msgspec.json.encode(body)
         try:
-            async for attempt in stamina.retry_context(
-                on=_Interrupted, attempts=TRIES, wait_initial=0.1, wait_max=0.5, wait_jitter=0.2
-            ):
-                with attempt:
-                    answer = await self._send(method, url, content)
+            # httpx bounds each read only: a partner that drips could hold a call for days.
+            async with asyncio.timeout(seconds):
+                heard = await self._insist(method, url, content, seconds=seconds)
+        except TimeoutError:
+            raise PartnerUnavailable(self.partner, "no answer in time") from None
         except _Interrupted as error:
             raise PartnerUnavailable(self.partner, str(error)) from None
-        if answer.status_code in NOT_DECIDED or answer.is_redirect:
-            raise PartnerUnavailable(self.partner, f"status {answer.status_code}")
-        if answer.is_client_error:
-            raise PartnerRefused(self.partner, answer.status_code, _problem_code(answer))
+        if heard.status in NOT_DECIDED or not (200 <= heard.status < 300 or 400 <= heard.status < 500):
+            raise PartnerUnavailable(self.partner, f"status {heard.status}")
+        if heard.status >= 400:
+            raise PartnerRefused(self.partner, heard.status, _problem_code(heard))
+        if not heard.whole:
+            raise PartnerUnavailable(self.partner, "answer too long")
         try:
-            return msgspec.json.decode(answer.content, type=shape)
-        except msgspec.DecodeError:
+            return msgspec.json.decode(heard.content, type=shape)
+        except UNREADABLE:
             raise PartnerUnavailable(self.partner, "answer not as agreed") from None
 
-    async def _send(self, method: str, url: httpx.URL, content: bytes) -> httpx.Response:
+    async def _insist(self, method: str, url: httpx.URL, content: bytes, *, seconds: float) -> _Heard:
+        async for attempt in stamina.retry_context(
+            on=_Interrupted, attempts=TRIES, wait_initial=0.1, wait_max=0.5, wait_jitter=0.2
+        ):
+            with attempt:
+                heard = await self._send(method, url, content, seconds=seconds)
+        return heard
+
+    async def _send(self, method: str, url: httpx.URL, content: bytes, *, seconds: float) -> _Heard:
         path = url.raw_path.decode()
         signed = sign(self._secret, PLATFORM_KEY, method, path, content, at=self._clock.now())
-        headers = {**signed, "Accept": "application/json"}
+        # A packed answer would be larger than the bytes that were counted.
+        headers = {**signed, "Accept": "application/json", "Accept-Encoding": "identity"}
         if content:
             headers["Content-Type"] = "application/json"
+        timeout = httpx.Timeout(seconds, connect=CONNECT_SECONDS_MAX)
         try:
-            answer = await self._http.request(method, url, content=content, headers=headers)
-        except httpx.HTTPError as error:
+            async with self._http.stream(
+                method, url, content=content, headers=headers, timeout=timeout, follow_redirects=False
+            ) as answer:
+                if answer.is_server_error:
+                    raise _Interrupted(f"status {answer.status_code}")
+                return await _listen(answer)
+        except (httpx.HTTPError, httpx.StreamError) as error:
             raise _Interrupted(type(error).__name__) from None
-        if answer.is_server_error:
-            raise _Interrupted(f"status {answer.status_code}")
-        return answer
 
 
 class Partners:
@@ -269,8 +343,7 @@ async def open_partners(settings: Settings) -> AsyncIterator[Partners]:
         PartnerCode.CANTEEN: (settings.canteen_url, settings.canteen_secret),
         PartnerCode.STATION: (settings.station_url, settings.station_secret),
     }
-    timeout = httpx.Timeout(CALL_SECONDS_MAX, connect=CONNECT_SECONDS_MAX)
-    async with httpx.AsyncClient(timeout=timeout, trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False) as http:
         yield Partners(
             {
                 code.value: PartnerClient(http, code.value, url, secret.get_secret_value())
@@ -280,10 +353,31 @@ async def open_partners(settings: Settings) -> AsyncIterator[Partners]:
         )
 
 
-def _problem_code(answer: httpx.Response) -> str:
+async def _listen(answer: httpx.Response) -> _Heard:
+    """Read an answer, ``ANSWER_BYTES_MAX`` of it at most."""
+    if answer.headers.get("Content-Encoding", "identity") != "identity":
+        return _Heard(answer.status_code, b"", whole=False)
+    content = bytearray()
+    async for piece in answer.aiter_bytes():
+        content += piece
+        if len(content) > ANSWER_BYTES_MAX:
+            return _Heard(answer.status_code, b"", whole=False)
+    return _Heard(answer.status_code, bytes(content), whole=True)
+
+
+def _problem_code(heard: _Heard) -> str:
     try:
-        problem = msgspec.json.decode(answer.content)
-    except msgspec.DecodeError:
+        problem = msgspec.json.decode(heard.content)
+    except UNREADABLE:
         return "unknown"
     code = problem.get("code") if isinstance(problem, dict) else None
-    return code if isinstance(code, str) and len(code) <= 60 else "unknown"
+    return code if isinstance(code, str) and CODE.fullmatch(code) else "unknown"
+
+
+def _kept(said: str | None) -> str | None:
+    """Return a partner's word without control characters, cut; None when nothing is left."""
+    if said is None:
+        return None
+    # PostgreSQL takes no NUL, and a log or a page has no use for other controls.
+    clean = "".join(letter if letter.isprintable() else " " for letter in said)
+    return clean.strip()[:KEPT_LENGTH_MAX] or None

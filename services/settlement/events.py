@@ -27,6 +27,9 @@ log = structlog.get_logger(__name__)
 AHEAD_MAX = timedelta(minutes=10)
 """How far a partner's clock may run ahead of ours."""
 
+BACK_MAX = timedelta(days=400)
+"""How long ago something that is told only now may have been: as far back as partners take it themselves."""
+
 
 class PartnerEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a partner says has happened. fulfilled_quantity: the whole order's, or 0."""
@@ -69,6 +72,8 @@ async def verify_and_take_event(
         raise BadSignature(rule="key_of_another_partner")
     if event.occurred_at > at + AHEAD_MAX:
         raise InvalidValue(field="occurred_at", rule="not_in_the_future")
+    if event.occurred_at < at - BACK_MAX:
+        raise InvalidValue(field="occurred_at", rule="plausible_date")
     async with database.unit_of_work(event.community_id) as uow:
         await service.partner(uow, event.partner)
         if not await store.remember_nonce(uow, key, nonce):
@@ -83,7 +88,8 @@ async def take_event(uow: UnitOfWork, event: PartnerEvent) -> bool:
     Raises NotFound (partner), InvalidValue.
     """
     said_by = await service.partner(uow, event.partner)
-    known = await store.redemption(uow, event.redemption_id)
+    # Locked before the clock is read: an ending that is under way and this event see each other or wait.
+    known = await store.redemption(uow, event.redemption_id, lock=True)
     if known is not None and known.partner_id != said_by.id:
         raise InvalidValue(field="redemption_id", rule="of_this_partner")
     if (
