@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-from litestar import Litestar, Request, Router, get
+from litestar import Litestar, Request, Router, get, head
 from litestar.datastructures import State
 from litestar.middleware import DefineMiddleware
 from litestar.plugins.pydantic import PydanticPlugin
@@ -37,9 +37,25 @@ def livez() -> dict[str, str]:
     return {"status": "ok"}
 
 
+@head("/livez", opt=ANYONE, include_in_schema=False, sync_to_thread=False)
+def livez_head() -> None:
+    """Say the same without a body."""
+
+
 @get("/readyz", opt=ANYONE, include_in_schema=False)
 async def readyz(request: Request[Any, Any, State]) -> dict[str, str]:
     """Say whether the database answers and its schema is at head. Raises NotReady."""
+    await _require_ready(request)
+    return {"status": "ok"}
+
+
+@head("/readyz", opt=ANYONE, include_in_schema=False)
+async def readyz_head(request: Request[Any, Any, State]) -> None:
+    """Say the same without a body. Raises NotReady."""
+    await _require_ready(request)
+
+
+async def _require_ready(request: Request[Any, Any, State]) -> None:
     at = desk(request)
     try:
         revision = await schema_revision(at.database)
@@ -47,7 +63,6 @@ async def readyz(request: Request[Any, Any, State]) -> dict[str, str]:
         raise NotReady(rule="database_unreachable") from None
     if revision != at.head:
         raise NotReady(rule="migrations_behind")
-    return {"status": "ok"}
 
 
 def _open(
@@ -101,7 +116,9 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
     return Litestar(
         route_handlers=[
             livez,
+            livez_head,
             readyz,
+            readyz_head,
             *auth.ROUTES,
             programs,
             partners.router,

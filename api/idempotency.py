@@ -38,6 +38,9 @@ KEY = re.compile(r"[\x21-\x7e]{1,200}")
 KEYED: dict[str, Any] = {"keyed": True}
 """Declares a route that changes the ledger: ``opt=may(…) | KEYED``; without the header it answers 400."""
 
+READS: dict[str, Any] = {"reads": True}
+"""Declares a POST that changes nothing: it needs no key, and its answer is not kept."""
+
 
 @dataclass(eq=False)
 class IdempotencyKeyRequired(DomainError):

@@ -43,9 +43,9 @@ ledger, are spent at the canteen and the station, settled and audited.
 **Signing in**: open a sign-in link in a browser (cookie), or send the session as `Authorization: Bearer`.
 
 **Retries**: a POST that changes the ledger needs an `Idempotency-Key` (1–200 visible ASCII characters);
-every other POST takes one. The same request again gets the first answer, with `Idempotency-Replayed: true`;
-the same key with another request gets 422 `idempotency_key_reused`; while the first is under way, 409
-`request_in_flight`. Refusals are not kept: a retry of a refused request is judged anew.
+every other POST that changes something takes one. The same request again gets the first answer, with
+`Idempotency-Replayed: true`; the same key with another request gets 422 `idempotency_key_reused`; while the
+first is under way, 409 `request_in_flight`. Refusals are not kept: what was refused is judged anew.
 
 **Refusals** are RFC 9457 problems with a stable `code`; `title` and `detail` follow `Accept-Language`.
 """
@@ -130,7 +130,7 @@ def _complete(
     """Add to an operation what its declaration says: who may, its key, its refusals."""
     who = opt.get(MAY)
     operation["summary"] = operation["operationId"].replace("_", " ").capitalize()
-    changes, takes_input = method in CHANGES, bool(operation.get("parameters"))
+    changes, takes_input = method in CHANGES and not opt.get("reads"), bool(operation.get("parameters"))
     statuses = ["500", "503"]
     if isinstance(who, frozenset):
         statuses += ["401", "403"]

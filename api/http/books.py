@@ -12,7 +12,7 @@ from litestar.params import FromPath, QueryParameter
 
 from api.auth import SIGNED_IN, may
 from api.dependencies import SignedIn, desk, read
-from api.http.wire import NUMBER_MAX, PAGE_DEFAULT, AfterNumber, Digest, Limit, Told
+from api.http.wire import NUMBER_MAX, PAGE_DEFAULT, AfterNumber, Digest, Limit, Told, plausible
 from pointsbank.domain import accounts
 from pointsbank.domain.accounts import AccountKind, Commodity
 from pointsbank.domain.errors import InvalidValue, NotFound
@@ -154,16 +154,15 @@ async def statement(
     for name, moment in (("since", since), ("until", until)):
         if moment is not None and moment.tzinfo is None:
             raise InvalidValue(field=name, rule="timezone")
+        if moment is not None and not plausible(moment):
+            raise InvalidValue(field=name, rule="plausible_date")
 
     async def work(uow: UnitOfWork, actor: Actor) -> StatementAnswer:
         member = actor.ledger_ref
         if member_id is not None:
             member = (await people.view_person(uow, actor, member_id)).ledger_ref
         end = until or uow.clock.now() + AHEAD_MAX
-        try:
-            start = since or end - timedelta(days=STATEMENT_DAYS)
-        except OverflowError:
-            raise InvalidValue(field="until", rule="plausible_date") from None
+        start = since or end - timedelta(days=STATEMENT_DAYS)
         if end <= start:
             raise InvalidValue(field="until", rule="after_from")
         found = await ledger.statement(uow, ACCOUNTS[of](member), start, end)

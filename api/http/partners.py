@@ -33,6 +33,7 @@ async def take(request: Request[Any, Any, State]) -> Response[EventAnswer]:
         path=(path + b"?" + query if query else path).decode("latin-1"),
         body=await request.body(),
         secrets=at.partner_secrets,
+        clock=at.database.clock,
     )
     return Response(EventAnswer(status="taken"))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
@@ -32,6 +32,18 @@ NUMBER_MAX = 2**53 - 1
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 PRINTABLE = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
+
+
+YEARS = range(1900, 3000)
+"""Years that a moment may lie in, in UTC: with room for any reckoning before and after."""
+
+
+def plausible(moment: datetime) -> bool:
+    """Tell whether an aware moment lies in ``YEARS``; some that can be written lie in no calendar at all."""
+    try:
+        return moment.astimezone(UTC).year in YEARS
+    except OverflowError:
+        return False
 
 
 def _broken(rule: str) -> PydanticCustomError:
@@ -68,6 +80,8 @@ def _moment(value: object) -> datetime:
         raise _broken("moment") from None
     if told.tzinfo is None:
         raise _broken("timezone")
+    if not plausible(told):
+        raise _broken("plausible_date")
     return told
 
 

@@ -19,7 +19,7 @@ from pointsbank.platform.messages import LOCALES
 from services.people import service as people
 
 LOCALE_SECONDS = 365 * 24 * 60 * 60
-STATIC_TYPES = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+STATIC_TYPES = {".css": "text/css", ".svg": "image/svg+xml"}
 
 
 @get("/", opt=ANYONE, include_in_schema=False)

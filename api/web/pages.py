@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from litestar import Request, Response
+from litestar import MediaType, Request, Response
 from litestar.datastructures import State
 
 from api.errors import Refusal, status_of
@@ -127,6 +127,6 @@ def _response(template: str, context: dict[str, Any], locale: str, status: int) 
     return Response(
         environment.get_template(template).render(context),
         status_code=status,
-        media_type="text/html; charset=utf-8",
+        media_type=MediaType.HTML,
         headers={"Content-Language": LANGUAGE_TAGS[locale], "Vary": "Accept-Language, Cookie"},
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from typing import Protocol
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 
 class Clock(Protocol):
@@ -38,6 +39,17 @@ class FixedClock:
     def move_to(self, at: datetime) -> None:
         """Put the clock to ``at`` (aware)."""
         self._at = at.astimezone(UTC)
+
+
+@cache
+def _timezones() -> frozenset[str]:
+    # What these two mean is the machine's own matter, and another machine's differs.
+    return frozenset(available_timezones() - {"localtime", "Factory"})
+
+
+def is_timezone(name: str) -> bool:
+    """Tell whether ``name`` is an IANA time zone that means the same on every machine."""
+    return name in _timezones()
 
 
 def local_date(at: datetime, timezone: str) -> date:

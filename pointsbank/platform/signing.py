@@ -18,6 +18,8 @@ from pointsbank.domain.errors import DomainError
 
 WINDOW_SECONDS = 300
 NONCE_BYTES = 16
+TIME_DIGITS_MAX = 12
+"""Of Unix seconds: enough for thousands of years, and few enough for any clock to compare with."""
 
 HEADER_KEY = "X-Pointsbank-Key"
 HEADER_TIME = "X-Pointsbank-Time"
@@ -75,8 +77,9 @@ def verify(
         raise BadSignature(rule="missing_header") from None
     if key not in secrets_by_key:
         raise BadSignature(rule="unknown_key")
-    # isdecimal alone would let other scripts' digits through to int().
-    if not (time.isascii() and time.isdecimal()) or abs(int(time) - at.timestamp()) > WINDOW_SECONDS:
+    # isdecimal alone would let other scripts' digits through to int(); a longer one may be no float.
+    readable = time.isascii() and time.isdecimal() and len(time) <= TIME_DIGITS_MAX
+    if not readable or abs(int(time) - at.timestamp()) > WINDOW_SECONDS:
         raise BadSignature(rule="time_outside_window")
     if len(nonce) != NONCE_BYTES * 2:
         raise BadSignature(rule="nonce_length")

@@ -95,7 +95,7 @@ def partner_app(
         now=database.clock.now,
     )
     return Litestar(
-        route_handlers=[http.signed_routes(*partner.routes), counter_routes(), http.livez, http.readyz],
+        route_handlers=[http.signed_routes(*partner.routes), counter_routes(), *http.HEALTH],
         state=State({"desk": desk, "counter": counter}),
         lifespan=[lifespan],
         exception_handlers={
@@ -103,6 +103,7 @@ def partner_app(
             HTTPException: http.http_problem,
             Exception: http.unexpected_problem,
         },
+        before_send=[http.add_headers],
         openapi_config=None,
         logging_config=None,
         request_max_body_size=BODY_BYTES_MAX,

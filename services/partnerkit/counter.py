@@ -12,36 +12,30 @@ from datetime import datetime, timedelta
 from functools import partial
 from importlib.resources import files
 from typing import cast
-from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from litestar import Response, Router, get, post
+from litestar import MediaType, Response, Router, get, post
 from litestar.datastructures import Cookie
 from litestar.exceptions import HTTPException
 from litestar.params import FromPath
 from litestar.response import Redirect
 
-from pointsbank.domain.errors import DomainError, NotFound
+from pointsbank.domain.errors import DomainError, InvalidValue, NotFound
 from pointsbank.platform.messages import LANGUAGE_TAGS, negotiate
-from services.partnerkit.http import Desk, PlainRequest, desk
+from services.partnerkit.http import Desk, PlainRequest, desk, log_fault
 from services.partnerkit.store import Community
-from services.partnerkit.wire import CommunityId, Voucher, read_text
+from services.partnerkit.tables import VOUCHER_LENGTH
+from services.partnerkit.wire import CommunityId, Voucher, VoucherStart, read_text
 from services.partnerkit.words import words
 
 SESSION = timedelta(hours=12)
 TRIES_MAX = 5
 TRIES_ALL_MAX = 50
 TRIES_WINDOW = timedelta(minutes=5)
+HTTP_500 = 500
 
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    # Under "no-referrer" a browser sends "Origin: null" with a form, and our own could not be told apart.
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-}
+DONE_SECONDS = 60
+"""How long the page may still say what was handed over last."""
 
 _pages = Environment(
     loader=PackageLoader("services.partnerkit", "templates"),
@@ -64,6 +58,11 @@ class Counter:
     def cookie(self) -> str:
         """Name of the session's cookie: cookies are shared by all ports of a host."""
         return f"pointsbank_{self.name}_counter"
+
+    @property
+    def done_cookie(self) -> str:
+        """Name of the cookie with the voucher handed over last: addresses are logged, cookies are not."""
+        return f"pointsbank_{self.name}_done"
 
     def open_session(self) -> str:
         """Return the value of a new session's cookie."""
@@ -121,8 +120,7 @@ def _page(request: PlainRequest, template: str, *, status: int = 200, **values: 
             **values,
         ),
         status_code=status,
-        media_type="text/html; charset=utf-8",
-        headers=HEADERS,
+        media_type=MediaType.HTML,
     )
 
 
@@ -144,8 +142,9 @@ def _signed_in(request: PlainRequest) -> bool:
 
 async def require_same_site(request: PlainRequest) -> None:
     """Refuse a form that another site's page sent. Raises HTTPException 403."""
-    origin = request.headers.get("origin")
-    foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    origin, host = request.headers.get("origin"), request.headers.get("host", "").lower()
+    # Compared as text: what stands in an Origin need not be an address that can be taken apart.
+    foreign = origin is not None and origin.lower() not in (f"http://{host}", f"https://{host}")
     if request.method != "GET" and (foreign or request.headers.get("sec-fetch-site") not in _OWN_SITES):
         raise HTTPException(status_code=403)
 
@@ -172,8 +171,8 @@ async def page(request: PlainRequest) -> Response[str]:
     if not _signed_in(request):
         return _sign_in_page(request)
     at, query = desk(request), request.query_params
-    voucher = (query.get("voucher") or "").strip().upper() or None
-    done = read_text("done", query["done"], Voucher) if "done" in query else None
+    voucher = read_text("voucher", (query.get("voucher") or "").strip().upper(), VoucherStart) or None
+    done = _done(request)
     communities = await at.service.communities(at.database)
     if not communities:
         return _page(
@@ -184,7 +183,7 @@ async def page(request: PlainRequest) -> Response[str]:
     async with at.database.unit_of_work(chosen.community_id) as uow:
         day = await at.service.counter_day(uow, voucher=voucher)
         offers = {offer.item.code: offer for offer in await at.service.offers(uow)}
-    return _page(
+    answer = _page(
         request,
         "counter.html",
         day=day,
@@ -193,6 +192,18 @@ async def page(request: PlainRequest) -> Response[str]:
         message=_say(request, "order.handed_over", voucher=done) if done else None,
         communities=communities,
     )
+    if counter(request).done_cookie in request.cookies:
+        answer.delete_cookie(counter(request).done_cookie)
+    return answer
+
+
+def _done(request: PlainRequest) -> str | None:
+    """Return the voucher that was handed over last, if this browser has not been told yet."""
+    value = request.cookies.get(counter(request).done_cookie)
+    try:
+        return None if value is None else str(read_text("voucher", value, Voucher))
+    except InvalidValue:  # another program's cookie
+        return None
 
 
 @post("/counter/sign-in", status_code=303)
@@ -231,7 +242,15 @@ async def hand_over(request: PlainRequest, voucher: FromPath[str]) -> Response[s
     community = await _community(at, (await _form(request)).get("community_id"))
     async with at.database.unit_of_work(community.community_id) as uow:
         await at.service.fulfil_voucher(uow, code)
-    return Redirect(f"/?community_id={community.community_id}&done={code}", status_code=303)
+    done = Cookie(
+        key=counter(request).done_cookie,
+        value=code,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+        max_age=DONE_SECONDS,
+    )
+    return Redirect(f"/?community_id={community.community_id}", status_code=303, cookies=[done])
 
 
 @get("/counter.css", sync_to_thread=False)
@@ -239,8 +258,8 @@ def style() -> Response[bytes]:
     """Return the page's style."""
     return Response(
         (files("services.partnerkit") / "static" / "counter.css").read_bytes(),
-        media_type="text/css; charset=utf-8",
-        headers={"Cache-Control": "max-age=3600", "X-Content-Type-Options": "nosniff"},
+        media_type=MediaType.CSS,
+        headers={"Cache-Control": "max-age=3600"},
     )
 
 
@@ -248,12 +267,16 @@ def counter_problem(request: PlainRequest, error: Exception) -> Response[str]:
     """Say in the counter's words what was refused."""
     if isinstance(error, NotFound):
         status, message = 404, _say(request, "order.not_found")
+    elif isinstance(error, InvalidValue) and error.field == "voucher":
+        status, message = 422, _say(request, "order.no_voucher", count=VOUCHER_LENGTH)
     elif isinstance(error, DomainError):
         status, message = 409, _say(request, "order.not_now")
     elif isinstance(error, HTTPException) and error.status_code == 429:
         status, message = 429, _say(request, "sign_in.too_many")
     else:
-        status, message = getattr(error, "status_code", 500), _say(request, "order.not_now")
+        status, message = getattr(error, "status_code", HTTP_500), _say(request, "order.not_now")
+    if status >= HTTP_500:
+        log_fault(request, error)
     return _page(request, "refused.html", status=status, message=message)
 
 
@@ -263,5 +286,5 @@ def counter_routes() -> Router:
         path="/",
         route_handlers=[page, sign_in, sign_out, hand_over, style],
         before_request=require_same_site,
-        exception_handlers={DomainError: counter_problem, HTTPException: counter_problem},
+        exception_handlers=dict.fromkeys((DomainError, HTTPException, Exception), counter_problem),
     )

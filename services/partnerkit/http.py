@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeVar, cast
@@ -10,11 +11,11 @@ from uuid import UUID
 
 import msgspec
 import structlog
-from litestar import Request, Response, Router, get, post, put
-from litestar.datastructures import State
+from litestar import Request, Response, Router, get, head, post, put
+from litestar.datastructures import MutableScopeHeaders, State
 from litestar.exceptions import HTTPException
 from litestar.params import FromPath
-from litestar.types import ControllerRouterHandler
+from litestar.types import ControllerRouterHandler, Message, Scope
 
 from pointsbank.domain.errors import DomainError, InvalidValue, NotFound, WrongState
 from pointsbank.platform.database import Database
@@ -27,6 +28,17 @@ from services.partnerkit.store import Community
 log = structlog.get_logger(__name__)
 
 PLATFORM_KEY = "platform"
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    # Under "no-referrer" a browser sends "Origin: null" with a form, and our own could not be told apart.
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+"""What every answer carries, unless it says otherwise itself."""
 
 STATUSES: dict[type[DomainError], int] = {
     BadSignature: 401,
@@ -87,11 +99,24 @@ def http_problem(_request: PlainRequest, error: HTTPException) -> Response[bytes
     return problem(error.status_code, code, code.replace("_", " "))
 
 
-def unexpected_problem(request: PlainRequest, error: Exception) -> Response[bytes]:
-    """Answer a fault of ours without telling its inside; the log has it."""
+def log_fault(request: PlainRequest, error: Exception) -> None:
+    """Log a fault of ours: its kind and where it came up."""
     # Places only: messages and local values may hold secrets or vouchers.
     where = "".join(traceback.format_tb(error.__traceback__))
     log.error("request_failed", method=request.method, error=type(error).__name__, where=where)
+
+
+async def add_headers(message: Message, _scope: Scope) -> None:
+    """Give every answer the headers that keep it out of other sites and of shared caches."""
+    if message["type"] == "http.response.start":
+        headers = MutableScopeHeaders.from_message(message)
+        for name, value in HEADERS.items():
+            headers.setdefault(name, value)
+
+
+def unexpected_problem(request: PlainRequest, error: Exception) -> Response[bytes]:
+    """Answer a fault of ours without telling its inside; the log has it."""
+    log_fault(request, error)
     return problem(500, "internal_error", "the partner failed; try again")
 
 
@@ -229,9 +254,25 @@ def livez() -> dict[str, str]:
     return {"status": "ok"}
 
 
+@head("/livez", sync_to_thread=False)
+def livez_head() -> None:
+    """Say the same without a body."""
+
+
 @get("/readyz")
 async def readyz(request: PlainRequest) -> Response[Any]:
     """Say whether the database answers and its migrations are at head."""
+    return await _not_ready(request) or Response({"status": "ok"})
+
+
+@head("/readyz")
+async def readyz_head(request: PlainRequest) -> Response[None]:
+    """Say the same without a body."""
+    refused = await _not_ready(request)
+    return Response(None, status_code=refused.status_code if refused else 200)
+
+
+async def _not_ready(request: PlainRequest) -> Response[bytes] | None:
     at = desk(request)
     try:
         revision = await at.service.schema_revision(at.database)
@@ -240,7 +281,11 @@ async def readyz(request: PlainRequest) -> Response[Any]:
         return problem(503, "database_unreachable", "the database does not answer")
     if revision != at.head:
         return problem(503, "migrations_behind", "the schema is not at the newest migration")
-    return Response({"status": "ok"})
+    return None
+
+
+HEALTH: Sequence[ControllerRouterHandler] = (livez, livez_head, readyz, readyz_head)
+"""Routes that anybody may ask, with no signature."""
 
 
 def signed_routes(*own: ControllerRouterHandler) -> Router:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from pointsbank.domain.errors import InvalidValue, NotFound
-from pointsbank.platform.clock import local_date
+from pointsbank.platform.clock import is_timezone, local_date
 from pointsbank.platform.database import Database, UnitOfWork
 from pointsbank.platform.ids import uuid7
 from pointsbank.platform.signing import WINDOW_SECONDS
@@ -22,6 +21,9 @@ from services.partnerkit.supply import Supply
 
 COUNTER_ORDERS_MAX = 200
 """Orders that one counter page shows; staff narrow by voucher beyond."""
+
+BACK_MAX = timedelta(days=400)
+"""How long ago something that is told for the first time may have been: a year, and time to write it up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +81,8 @@ class PartnerService:
 
     async def save_community(self, uow: UnitOfWork, community: Community) -> Community:
         """Serve a community, with the partner's first items when it has none. Raises InvalidValue."""
-        try:
-            ZoneInfo(community.timezone)
-        except (KeyError, OSError, ValueError):
-            raise InvalidValue(field="timezone", rule="expected an IANA time zone") from None
+        if not is_timezone(community.timezone):
+            raise InvalidValue(field="timezone", rule="expected an IANA time zone")
         await self.store.save_community(uow, community)
         if not await self.store.items(uow):
             await self.supply.bootstrap(uow)
@@ -198,8 +198,12 @@ class PartnerService:
                 raise InvalidValue(field=f"redemptions[{index}].item", rule="unknown_item")
             if each.order.business_date > today:
                 raise InvalidValue(field=f"redemptions[{index}].business_date", rule="in_the_future")
+            if each.order.business_date < today - BACK_MAX:
+                raise InvalidValue(field=f"redemptions[{index}].business_date", rule="plausible_date")
             if each.fulfilled_at > now:
                 raise InvalidValue(field=f"redemptions[{index}].fulfilled_at", rule="in_the_future")
+            if each.fulfilled_at < now - BACK_MAX:
+                raise InvalidValue(field=f"redemptions[{index}].fulfilled_at", rule="plausible_date")
             asked[each.order.redemption_id] = each
         drawn = await self.store.references(uow, len(past))
         rows = [

@@ -6,17 +6,17 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from uuid import UUID
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pointsbank.domain.errors import InvalidValue, NotFound
 from pointsbank.domain.grid import GridPlan
 from pointsbank.domain.roles import READERS, Actor, Role
-from pointsbank.platform.clock import local_date
+from pointsbank.platform.clock import is_timezone, local_date
 from pointsbank.platform.database import Session, UnitOfWork
 from services.people import places_store, store
 from services.people.tokens import (
     actor_by_session,
     end_session,
+    forget_tokens,
     issue_sign_in_token,
     open_session,
     sign_in_tokens,
@@ -57,10 +57,8 @@ async def create_community(
     """
     _require_text(code, "code", 40)
     _require_text(name, "name", PLACE_NAME_MAX)
-    try:
-        ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise InvalidValue(field="timezone", rule="iana_name") from error
+    if not is_timezone(timezone):
+        raise InvalidValue(field="timezone", rule="iana_name")
     if not grids.small_grids:
         raise InvalidValue(field="grids", rule="not_empty")
     if any(code == known.code or known.id == uow.community_id for known in await communities(uow.session)):
@@ -296,6 +294,7 @@ __all__ = [
     "community",
     "create_community",
     "end_session",
+    "forget_tokens",
     "grant_role",
     "grid_plan",
     "issue_sign_in_token",

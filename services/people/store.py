@@ -296,6 +296,17 @@ async def revoke_token(uow: UnitOfWork, digest: bytes) -> None:
     )
 
 
+async def delete_tokens(uow: UnitOfWork, *, expired_before: datetime) -> int:
+    """Drop the tokens that expired before a moment; return how many."""
+    connection = await uow.connection()
+    tag: str = await connection.execute(
+        "DELETE FROM bank.access_tokens WHERE community_id = $1 AND expires_at < $2",
+        uow.community_id,
+        expired_before,
+    )
+    return int(tag.rpartition(" ")[2])
+
+
 async def _people(uow: UnitOfWork, query: str, *arguments: Any) -> list[PersonInfo]:
     connection = await uow.connection()
     rows = await connection.fetch(query, uow.community_id, *arguments)

@@ -17,6 +17,8 @@ SECRET_BYTES = 32
 TOKEN_LENGTH_MAX = 100
 SIGN_IN_HOURS_MAX = 24 * 31
 SESSION_HOURS = 12
+EXPIRED_KEPT = timedelta(days=1)
+"""How long a token that has expired is still kept."""
 COMMUNITY_ID_MAX = 2**31 - 1
 SHOWN_ROLES = (Role.ELDER, Role.VOLUNTEER, Role.COORDINATOR, Role.AUDITOR)
 
@@ -62,6 +64,11 @@ async def actor_by_session(database: Database, token: str) -> tuple[int, Actor] 
 async def end_session(uow: UnitOfWork, token: str) -> None:
     """End a session; one that has ended or never was is no error."""
     await store.revoke_token(uow, _digest(token))
+
+
+async def forget_tokens(uow: UnitOfWork) -> int:
+    """Drop the tokens that expired more than ``EXPIRED_KEPT`` ago; return how many."""
+    return await store.delete_tokens(uow, expired_before=uow.clock.now() - EXPIRED_KEPT)
 
 
 async def sign_in_tokens(uow: UnitOfWork) -> dict[Role, str]:

@@ -10,6 +10,7 @@ from uuid import UUID
 from pointsbank.domain.errors import DomainError, InvalidValue
 from pointsbank.platform.clock import local_date
 from pointsbank.platform.database import UnitOfWork
+from services.partnerkit.service import BACK_MAX
 from services.partnerkit.store import Community
 from services.station import store
 from services.station.store import Visit
@@ -55,6 +56,8 @@ async def record_visits(uow: UnitOfWork, community: Community, counted: Sequence
     for index, each in enumerate(counted):
         if each.at > now:
             raise InvalidValue(field=f"visits[{index}].at", rule="in_the_future")
+        if each.at < now - BACK_MAX:
+            raise InvalidValue(field=f"visits[{index}].at", rule="plausible_date")
         if each.client_id in asked:
             raise InvalidValue(field=f"visits[{index}].client_id", rule="repeated")
         day = local_date(each.at, community.timezone)

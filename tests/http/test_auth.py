@@ -58,7 +58,7 @@ async def test_a_route_is_closed_to_other_roles(elder: Caller, volunteer: Caller
         (elder, "GET", "/verification"),
         (elder, "GET", "/offers"),
         (auditor, "POST", "/pairing-runs"),
-        (volunteer, "GET", "/people?text=x"),
+        (volunteer, "POST", "/people/search"),
     ):
         answer = await (who.get(path) if method == "GET" else who.post(path))
         assert (answer.status_code, answer.json()["code"]) == (403, "not_allowed"), path
@@ -142,6 +142,9 @@ async def test_a_change_by_cookie_comes_from_our_own_pages_only(
         {"Origin": "null"},
         {"Origin": "https://evil.test"},
         {"Origin": f"{ORIGIN}.evil.test"},
+        {"Origin": f"ftp://{ORIGIN.partition('://')[2]}"},
+        {"Origin": f"//{ORIGIN.partition('://')[2]}"},
+        {"Origin": "http://["},
     ):
         answer = await with_cookie(client, token, **foreign).post("/help-requests", ASK)
         assert (answer.status_code, answer.json()["code"]) == (403, "cross_origin"), foreign
@@ -185,11 +188,17 @@ async def test_every_answer_carries_the_headers_that_keep_it_to_itself(
     assert (await elder.get("/me")).headers["cache-control"] == "no-store"
 
 
+async def test_a_page_and_its_style_say_their_characters_once(client: httpx.AsyncClient) -> None:
+    for path, kind in (("/", "text/html"), ("/static/pointsbank.css", "text/css"), ("/docs", "text/html")):
+        answer = await client.get(path)
+        assert (answer.status_code, answer.headers["content-type"]) == (200, f"{kind}; charset=utf-8"), path
+
+
 async def test_a_session_reaches_its_own_community_only(
     client: httpx.AsyncClient, bank: Database, world: World
 ) -> None:
     other = await small_world(bank, community_id=2)
     theirs = Caller(client, {"Authorization": f"Bearer {await sign_in(bank, other, other.coordinator)}"})
     assert (await theirs.get("/me")).json()["community"]["id"] == 2
-    found = (await theirs.get("/people", params={"text": "测试甲"})).json()["items"]
+    found = (await theirs.post("/people/search", {"text": "测试甲"})).json()["items"]
     assert [each["id"] for each in found] == [str(other.elder.id)]

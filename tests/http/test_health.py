@@ -17,6 +17,19 @@ async def test_a_ready_process_says_so(client: httpx.AsyncClient) -> None:
         assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
+async def test_health_is_told_to_who_asks_without_a_body(client: httpx.AsyncClient, owner_url: str) -> None:
+    for path in ("/livez", "/readyz"):
+        answer = await client.head(path)
+        assert (answer.status_code, answer.content) == (200, b""), path
+    owner = await asyncpg.connect(owner_url)
+    try:
+        await owner.execute("UPDATE bank.alembic_version SET version_num = '0000'")
+    finally:
+        await owner.close()
+    assert (await client.head("/readyz")).status_code == 503
+    assert (await client.head("/livez")).status_code == 200
+
+
 async def test_a_schema_behind_the_code_is_not_ready(client: httpx.AsyncClient, owner_url: str) -> None:
     owner = await asyncpg.connect(owner_url)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -9,11 +10,11 @@ import httpx
 import msgspec
 import pytest
 
-from pointsbank.platform.clock import FixedClock, SystemClock
+from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
 from pointsbank.platform.signing import sign
 from tests.http.conftest import CANTEEN_SECRET, Caller
-from tests.worlds import World, give_points
+from tests.worlds import NINE_ON_MONDAY, World, give_points
 
 
 @pytest.fixture
@@ -35,10 +36,11 @@ async def event(elder: Caller, bank: Database, world: World, clock: FixedClock) 
 
 
 async def send(
-    client: httpx.AsyncClient, event: dict[str, Any], *, secret: str = CANTEEN_SECRET
+    client: httpx.AsyncClient, event: dict[str, Any], *, secret: str = CANTEEN_SECRET, **changed: str
 ) -> httpx.Response:
+    """Send an event at the tests' moment. changed: headers that are not as signed."""
     body = msgspec.json.encode(event)
-    headers = sign(secret, "canteen", "POST", "/partner-events", body, at=SystemClock().now())
+    headers = sign(secret, "canteen", "POST", "/partner-events", body, at=NINE_ON_MONDAY) | changed
     return await client.post("/partner-events", content=body, headers=headers)
 
 
@@ -73,7 +75,7 @@ async def test_a_recorded_request_cannot_be_sent_again(
     client: httpx.AsyncClient, event: dict[str, Any]
 ) -> None:
     body = msgspec.json.encode(event)
-    headers = sign(CANTEEN_SECRET, "canteen", "POST", "/partner-events", body, at=SystemClock().now())
+    headers = sign(CANTEEN_SECRET, "canteen", "POST", "/partner-events", body, at=NINE_ON_MONDAY)
     assert (await client.post("/partner-events", content=body, headers=headers)).status_code == 200
     again = await client.post("/partner-events", content=body, headers=headers)
     assert (again.status_code, again.json()["facts"]) == (401, {"rule": "nonce_seen"})
@@ -85,3 +87,31 @@ async def test_an_event_with_a_wrong_field_names_it(client: httpx.AsyncClient, e
     assert [each["field"] for each in answer.json()["errors"]] == ["fulfilled_quantity"]
     other = await send(client, event | {"community_id": 9})
     assert other.status_code == 404
+
+
+async def test_an_event_that_happened_in_no_plausible_time_is_refused_and_not_kept(
+    client: httpx.AsyncClient, event: dict[str, Any], bank: Database
+) -> None:
+    for said, rule in (
+        ("0001-01-01T00:00:00+14:00", "plausible_date"),
+        ("0001-01-01T00:00:00Z", "plausible_date"),
+        ((NINE_ON_MONDAY - timedelta(days=400, seconds=1)).isoformat(), "plausible_date"),
+        ((NINE_ON_MONDAY + timedelta(minutes=10, seconds=1)).isoformat(), "not_in_the_future"),
+        ("9999-12-31T23:59:59-14:00", "not_in_the_future"),
+    ):
+        answer = await send(client, event | {"occurred_at": said})
+        assert answer.status_code == 422, (said, answer.text)
+        errors = [(each["field"], each["rule"]) for each in answer.json()["errors"]]
+        assert errors == [("occurred_at", rule)], said
+    async with bank.unit_of_work(1) as uow:
+        assert await (await uow.connection()).fetchval("SELECT count(*) FROM bank.partner_events") == 0
+    late = event | {"occurred_at": (NINE_ON_MONDAY - timedelta(days=400)).isoformat()}
+    assert (await send(client, late)).status_code == 200
+
+
+async def test_a_time_that_no_clock_can_hold_is_outside_the_window(
+    client: httpx.AsyncClient, event: dict[str, Any]
+) -> None:
+    for digits in (13, 400, 5_000):
+        answer = await send(client, event, **{"X-Pointsbank-Time": "9" * digits})
+        assert (answer.status_code, answer.json().get("facts")) == (401, {"rule": "time_outside_window"})

@@ -44,9 +44,12 @@ async def test_a_community_is_founded_once(database: Database) -> None:
         assert [known.code for known in await people.communities(session)] == ["test-1"]
 
 
-async def test_a_community_needs_a_timezone_that_exists(database: Database) -> None:
+@pytest.mark.parametrize("timezone", ["Asia/Nowhere", "localtime", "Factory", "../UTC", ""])
+async def test_a_community_needs_a_timezone_that_is_the_same_everywhere(
+    database: Database, timezone: str
+) -> None:
     with pytest.raises(InvalidValue) as refused:
-        await found_community(database, community_id=1, code="c", name="测试社区", timezone="Asia/Nowhere")
+        await found_community(database, community_id=1, code="c", name="测试社区", timezone=timezone)
     assert refused.value.field == "timezone"
 
 
@@ -249,6 +252,26 @@ async def test_tokens_and_sessions_expire(app_url: str) -> None:
     assert await people.actor_by_session(database, session) is not None
     clock.move_to(NINE_ON_MONDAY + timedelta(hours=12))
     assert await people.actor_by_session(database, session) is None
+    await database.close()
+
+
+async def test_a_token_is_forgotten_a_day_after_it_expired(app_url: str) -> None:
+    clock = FixedClock(NINE_ON_MONDAY)
+    database = Database(app_url, clock=clock)
+    world, other = await small_world(database), await small_world(database, 2)
+    async with database.unit_of_work(1) as uow:
+        for hours in (1, 2):
+            await people.issue_sign_in_token(uow, world.elder.id, hours=hours)
+    async with database.unit_of_work(2) as uow:
+        await people.issue_sign_in_token(uow, other.elder.id, hours=1)
+    clock.move_to(NINE_ON_MONDAY + timedelta(days=1, hours=2))
+    async with database.unit_of_work(1) as uow:
+        assert await people.forget_tokens(uow) == 1
+        assert await people.forget_tokens(uow) == 0
+    for community_id in (1, 2):
+        async with database.unit_of_work(community_id) as uow:
+            left = await (await uow.connection()).fetchval("SELECT count(*) FROM bank.access_tokens")
+        assert left == 1, community_id
     await database.close()
 
 

@@ -65,12 +65,12 @@ class Platform:
         )
         return await self.http.send(request)
 
-    async def serve(self, community_id: int = COMMUNITY) -> None:
-        """Make the partner serve a community."""
+    async def serve(self, community_id: int = COMMUNITY, *, timezone: str = "Asia/Shanghai") -> None:
+        """Make the partner serve a community. timezone: IANA name."""
         answer = await self.call(
             "PUT",
             f"/communities/{community_id}",
-            {"code": f"test-{community_id}", "name": "测试社区", "timezone": "Asia/Shanghai"},
+            {"code": f"test-{community_id}", "name": "测试社区", "timezone": timezone},
         )
         assert answer.status_code == 200, answer.text
 

@@ -54,9 +54,11 @@ async def test_handing_over_takes_the_order_off_the_page(staff: Platform) -> Non
     await staff.place(redemption_id, voucher="A-1")
     answer = await staff.http.post("/counter/redemptions/A-1/fulfil", data={"community_id": "7"})
     assert answer.status_code == 303
+    assert "A-1" not in answer.headers["location"]
     page = await shown(staff, answer.headers["location"])
     assert 'class="voucher"' not in page
     assert "已交付：A-1" in page
+    assert "已交付：" not in await shown(staff)
     assert await staff.status(redemption_id) == "fulfilled"
 
 
@@ -77,6 +79,32 @@ async def test_a_voucher_is_found_by_its_beginning_in_any_case(staff: Platform) 
     assert re.findall(r'class="voucher">([^<]+)<', page) == ["AB-1"]
 
 
+async def test_what_cannot_be_a_voucher_is_refused_in_words(staff: Platform) -> None:
+    for typed in ("%00", "A%201", "A" * 13, "A" * 5_000, "%E5%8D%88"):
+        answer = await staff.http.get(f"/?voucher={typed}")
+        assert answer.status_code == 422, typed
+        assert "兑换码只有字母、数字和连字符，最多 12 个字符" in answer.text
+    answer = await staff.http.post("/counter/redemptions/A%00/fulfil")
+    assert answer.status_code == 422
+    assert 'class="voucher"' not in await shown(staff, "/?voucher=%20%20")
+
+
+async def test_a_cookie_that_is_no_voucher_of_ours_says_nothing(staff: Platform) -> None:
+    staff.http.cookies.set("pointsbank_canteen_done", "<b>A-1</b>")
+    assert "已交付：" not in await shown(staff)
+
+
+async def test_a_fault_at_the_counter_is_told_on_its_own_page(
+    staff: Platform, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "now", lambda: None)
+    answer = await staff.http.get("/")
+    assert answer.status_code == 500
+    assert "NoneType" not in answer.text
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
 async def test_nothing_is_handed_over_without_a_session(canteen: Platform) -> None:
     redemption_id = uuid4()
     await canteen.place(redemption_id, voucher="A-1")
@@ -90,9 +118,18 @@ async def test_nothing_is_handed_over_without_a_session(canteen: Platform) -> No
 async def test_a_form_from_another_site_is_refused(staff: Platform) -> None:
     redemption_id = uuid4()
     await staff.place(redemption_id, voucher="A-1")
-    for headers in ({"Origin": "http://elsewhere"}, {"Origin": "null"}, {"Sec-Fetch-Site": "same-site"}):
+    for headers in (
+        {"Origin": "http://elsewhere"},
+        {"Origin": "null"},
+        {"Origin": "http://["},
+        {"Origin": "//partner"},
+        {"Origin": "http://partner.elsewhere"},
+        {"Sec-Fetch-Site": "same-site"},
+    ):
         answer = await staff.http.post("/counter/redemptions/A-1/fulfil", headers=headers)
-        assert answer.status_code == 403
+        assert answer.status_code == 403, headers
+        assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
     assert await staff.status(redemption_id) == "accepted"
     own = {"Origin": "http://partner", "Sec-Fetch-Site": "same-origin"}
     assert (await staff.http.post("/counter/redemptions/A-1/fulfil", headers=own)).status_code == 303
@@ -142,7 +179,8 @@ async def test_the_page_asks_nothing_of_the_outside_and_runs_no_script(staff: Pl
     assert not re.search(r"https?://|<script|\bon\w+=|style=", answer.text)
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     style = await staff.http.get("/counter.css")
-    assert style.headers["content-type"].startswith("text/css")
+    assert style.headers["content-type"] == "text/css; charset=utf-8"
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert "url(" not in style.text
 
 

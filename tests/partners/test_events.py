@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import asyncpg
 from litestar import Response
 
-from pointsbank.platform.clock import FixedClock, SystemClock, local_date
+from pointsbank.platform.clock import FixedClock
 from services.canteen.app import create_app
 from services.partnerkit.events import BACKOFF_SECONDS_MAX, backoff
 from tests.partners.support import COMMUNITY, NOON, Platform, calling, partner_settings, receiving, until
@@ -41,17 +41,17 @@ async def post(canteen: Platform, redemption_id: UUID, verb: str) -> None:
     assert answer.status_code == 200, answer.text
 
 
-async def test_each_step_of_an_order_is_told_once_and_in_order(canteen_url_db: str) -> None:
-    clock = SystemClock()
-    today = local_date(clock.now(), "Asia/Shanghai").isoformat()
+async def test_each_step_of_an_order_is_told_once_and_in_order(
+    canteen_url_db: str, clock: FixedClock
+) -> None:
     async with receiving(clock) as platform_side:
         settings = partner_settings(canteen_url_db, platform_url=platform_side.url)
         async with calling(create_app(settings, clock=clock), clock) as canteen:
             await canteen.serve()
             eaten, dropped, refused = uuid4(), uuid4(), uuid4()
-            await canteen.place(eaten, business_date=today, quantity=2, milli_points=20_000, fen=2_400)
-            await canteen.place(dropped, business_date=today)
-            await canteen.place(refused, business_date=today, fen=1)
+            await canteen.place(eaten, quantity=2, milli_points=20_000, fen=2_400)
+            await canteen.place(dropped)
+            await canteen.place(refused, fen=1)
             await post(canteen, eaten, "fulfil")
             await post(canteen, eaten, "fulfil")
             await post(canteen, dropped, "cancel")
@@ -76,15 +76,21 @@ async def test_each_step_of_an_order_is_told_once_and_in_order(canteen_url_db: s
         )
 
 
-async def test_an_event_is_sent_again_until_the_platform_takes_it(canteen_url_db: str) -> None:
-    clock = SystemClock()
+async def test_an_event_is_sent_again_until_the_platform_takes_it(
+    canteen_url_db: str, clock: FixedClock
+) -> None:
     async with receiving(clock) as platform_side:
         platform_side.refuse_next = 3
         settings = partner_settings(canteen_url_db, platform_url=platform_side.url)
         async with calling(create_app(settings, clock=clock), clock) as canteen:
             await canteen.serve()
-            await canteen.place(business_date=local_date(clock.now(), "Asia/Shanghai").isoformat())
-            await platform_side.wait_for(1)
+            await canteen.place()
+
+            async def taken() -> bool:
+                clock.move_to(clock.now() + timedelta(seconds=1))  # beyond the first waits between tries
+                return bool(platform_side.events)
+
+            await until(taken)
             await until_delivered(canteen_url_db)
         assert platform_side.refused == 3
         assert len(platform_side.events) == 1
@@ -106,16 +112,17 @@ async def test_events_of_a_stopped_canteen_are_sent_by_the_next_one(
         assert platform_side.of(redemption_id) == ["accepted"]
 
 
-async def test_an_event_that_the_platform_has_already_counts_as_delivered(canteen_url_db: str) -> None:
-    clock = SystemClock()
+async def test_an_event_that_the_platform_has_already_counts_as_delivered(
+    canteen_url_db: str, clock: FixedClock
+) -> None:
     async with receiving(clock) as platform_side:
         platform_side.answer = Response({"code": "duplicate_event"}, status_code=409)
         settings = partner_settings(canteen_url_db, platform_url=platform_side.url)
         async with calling(create_app(settings, clock=clock), clock) as canteen:
             await canteen.serve()
-            await canteen.place(business_date=local_date(clock.now(), "Asia/Shanghai").isoformat())
+            await canteen.place()
             await platform_side.wait_for(1)
-            await canteen.place(business_date=local_date(clock.now(), "Asia/Shanghai").isoformat())
+            await canteen.place()
             await platform_side.wait_for(2)
             await until_delivered(canteen_url_db)
     assert len(platform_side.events) == 2

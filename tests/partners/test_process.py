@@ -24,9 +24,17 @@ from tests.partners.support import PIN, SECRET, Platform, free_port, receiving, 
 ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONWARNINGS": "ignore"}
 
 
-def today() -> str:
-    """Return the community's day."""
-    return local_date(SystemClock().now(), "Asia/Shanghai").isoformat()
+ENDS_SECONDS_MAX = 20
+
+
+def where_it_is_noon() -> tuple[str, str]:
+    """Return a time zone in which the machine's clock is far from midnight, and the day it is there.
+
+    A process keeps its own clock: its day must not end while the test runs.
+    """
+    now = SystemClock().now()
+    timezone = f"Etc/GMT{now.hour - 12:+d}"  # POSIX counts westwards
+    return timezone, local_date(now, timezone).isoformat()
 
 
 def partner_environment(database_url: str, platform_url: str) -> dict[str, str]:
@@ -70,17 +78,22 @@ async def running(
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-        await asyncio.to_thread(process.wait, 20)
+        try:
+            await asyncio.to_thread(process.wait, ENDS_SECONDS_MAX)
+        except subprocess.TimeoutExpired:  # the test fails, and leaves nothing behind
+            process.kill()
+            process.wait()
+            raise
 
 
 async def test_a_killed_canteen_forgets_nothing_and_tells_it_after_its_restart(canteen_url_db: str) -> None:
-    eaten = uuid4()
+    eaten, (timezone, today) = uuid4(), where_it_is_noon()
     async with receiving(SystemClock()) as platform_side:
         platform_side.refuse_next = 1_000
         async with running(canteen_url_db, platform_side.url) as (canteen, process):
             assert (await canteen.http.get("/livez")).json() == {"status": "ok"}
-            await canteen.serve()
-            accepted = await canteen.place(eaten, business_date=today())
+            await canteen.serve(timezone=timezone)
+            accepted = await canteen.place(eaten, business_date=today)
             assert accepted.json()["status"] == "accepted"
             await canteen.call("POST", f"/redemptions/{eaten}/fulfil", {"community_id": 7})
             process.kill()
@@ -89,7 +102,7 @@ async def test_a_killed_canteen_forgets_nothing_and_tells_it_after_its_restart(c
             await platform_side.wait_for(2)
             assert await canteen.status(eaten) == "fulfilled"
             process.send_signal(signal.SIGTERM)
-            assert await asyncio.to_thread(process.wait, 20) in (0, -signal.SIGTERM)
+            assert await asyncio.to_thread(process.wait, ENDS_SECONDS_MAX) in (0, -signal.SIGTERM)
         assert sorted(set(platform_side.of(eaten))) == ["accepted", "fulfilled"]
 
 
@@ -119,10 +132,11 @@ async def test_staff_hand_over_a_meal_in_a_browser_without_javascript(
     canteen_url_db: str, chromium_path: str, tmp_path: Path
 ) -> None:
     async with running(canteen_url_db, "http://127.0.0.1:9") as (canteen, _process):
-        await canteen.serve()
+        timezone, today = where_it_is_noon()
+        await canteen.serve(timezone=timezone)
         redemption_id = uuid4()
-        await canteen.place(redemption_id, business_date=today(), voucher="K7Q2", mode="dine_in")
-        await canteen.place(business_date=today(), voucher="M4TX", mode="delivery")
+        await canteen.place(redemption_id, business_date=today, voucher="K7Q2", mode="dine_in")
+        await canteen.place(business_date=today, voucher="M4TX", mode="delivery")
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=chromium_path, args=["--no-sandbox"])
             context = await browser.new_context(

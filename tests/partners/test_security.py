@@ -7,18 +7,20 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
-from pointsbank.platform.signing import sign
+from pointsbank.platform.signing import HEADER_TIME, sign
 from services.canteen.store import CanteenSupply
 from services.canteen.tables import TABLES
+from services.partnerkit.http import HEADERS
 from services.partnerkit.service import PartnerService
 from services.partnerkit.store import PartnerStore
 from services.station.app import create_app as station_app
-from tests.partners.support import COMMUNITY, NOON, SECRET, Platform, order, partner_settings
+from tests.partners.support import COMMUNITY, NOON, PIN, SECRET, Platform, order, partner_settings
 
 OPEN_PATHS = {"/", "/counter.css", "/livez", "/readyz"}
 COUNTER_PATHS = {"/counter/sign-in", "/counter/sign-out", "/counter/redemptions/{voucher:str}/fulfil"}
@@ -59,11 +61,15 @@ async def test_a_recorded_request_cannot_be_sent_again(canteen: Platform) -> Non
 
 async def test_a_changed_body_another_secret_and_an_old_signature_are_refused(canteen: Platform) -> None:
     path, body = f"/redemptions/{uuid4()}", b"{}"
+    signed = sign(SECRET, "platform", "PUT", path, body, at=NOON)
     for headers, rule in (
         (sign(SECRET, "platform", "PUT", path, b"other", at=NOON), "signature_mismatch"),
         (sign("guessed", "platform", "PUT", path, body, at=NOON), "signature_mismatch"),
         (sign(SECRET, "canteen", "PUT", path, body, at=NOON), "unknown_key"),
         (sign(SECRET, "platform", "PUT", path, body, at=NOON - timedelta(minutes=6)), "time_outside_window"),
+        (signed | {HEADER_TIME: "9" * 400}, "time_outside_window"),
+        (signed | {HEADER_TIME: "9" * 5_000}, "time_outside_window"),
+        (signed | {HEADER_TIME: "1" * 13}, "time_outside_window"),
     ):
         answer = await canteen.http.put(path, content=body, headers=headers)
         assert (answer.status_code, answer.json()["rule"]) == (401, rule)
@@ -110,12 +116,39 @@ async def test_missing_fields_wrong_paths_and_broken_json_get_one_clear_line(can
     assert (broken.status_code, broken.json()["field"]) == (422, "body")
     twice = await canteen.call("GET", "/items?community_id=7&community_id=8")
     assert (twice.status_code, twice.json()["rule"]) == (422, "repeated")
-    zone = await canteen.call("PUT", "/communities/9", {"code": "c", "name": "n", "timezone": "Mars/Olympus"})
-    assert (zone.status_code, zone.json()["field"]) == (422, "timezone")
+    for name in ("Mars/Olympus", "localtime", "Factory"):
+        zone = await canteen.call("PUT", "/communities/9", {"code": "c", "name": "n", "timezone": name})
+        assert (zone.status_code, zone.json()["field"]) == (422, "timezone"), name
     nowhere = await canteen.call("GET", "/members")
     assert (nowhere.status_code, nowhere.json()["code"]) == (404, "not_found")
     method = await canteen.call("DELETE", "/items")
     assert (method.status_code, method.json()["code"]) == (405, "method_not_allowed")
+
+
+async def test_health_is_told_to_who_asks_without_a_body(canteen: Platform, canteen_url_db: str) -> None:
+    for path in ("/livez", "/readyz"):
+        answer = await canteen.http.head(path)
+        assert (answer.status_code, answer.content) == (200, b""), path
+    connection = await asyncpg.connect(canteen_url_db)
+    await connection.execute("UPDATE canteen.alembic_version SET version_num = 'older'")
+    await connection.close()
+    assert (await canteen.http.head("/readyz")).status_code == 503
+
+
+async def test_every_answer_is_kept_to_itself(canteen: Platform) -> None:
+    answers = [
+        await canteen.call("GET", "/items?community_id=7"),
+        await canteen.call("GET", "/items?community_id=8"),
+        await canteen.call("GET", "/nothing"),
+        await canteen.http.get("/items"),
+        await canteen.http.get("/readyz"),
+        await canteen.http.get("/"),
+        await canteen.http.post("/counter/sign-in", data={"pin": PIN}),
+    ]
+    assert [answer.status_code for answer in answers] == [200, 404, 404, 401, 200, 200, 303]
+    for answer in answers:
+        for name, value in HEADERS.items():
+            assert answer.headers[name] == value, (str(answer.url), name)
 
 
 async def test_an_item_with_impossible_terms_is_refused_and_nothing_is_written(canteen: Platform) -> None:

@@ -93,6 +93,23 @@ async def test_one_wrong_past_order_keeps_all_of_them_out(canteen: Platform) -> 
             "redemptions[1].fulfilled_at",
         ),
         (past_order(business_date="2026-03-10"), "invalid_value", "redemptions[1].business_date"),
+        (past_order(business_date="0001-01-01"), "invalid_value", "redemptions[1].business_date"),
+        (past_order(business_date="2025-02-01"), "invalid_value", "redemptions[1].business_date"),
+        (
+            past_order(fulfilled_at="0001-01-01T00:00:00+14:00"),
+            "invalid_value",
+            "redemptions[1].fulfilled_at",
+        ),
+        (
+            past_order(fulfilled_at="9999-12-31T23:59:59-14:00"),
+            "invalid_value",
+            "redemptions[1].fulfilled_at",
+        ),
+        (
+            past_order(fulfilled_at="2025-02-01T12:00:00+08:00"),
+            "invalid_value",
+            "redemptions[1].fulfilled_at",
+        ),
         (past_order(quantity=0), "invalid_value", "redemptions[1].quantity"),
         (past_order(status="accepted"), "invalid_value", "redemptions[1].status"),
         (past_order(fulfilled_at="2026-03-09T09:00:00"), "invalid_value", "redemptions[1].fulfilled_at"),
@@ -106,6 +123,13 @@ async def test_one_wrong_past_order_keeps_all_of_them_out(canteen: Platform) -> 
     answer = await take_in(canteen, [twice, twice])
     assert (answer.status_code, answer.json()["rule"]) == (422, "repeated")
     assert (await statement(canteen))["totals"]["lines"] == 1
+
+
+async def test_an_order_of_four_hundred_days_ago_is_taken_in(canteen: Platform) -> None:
+    oldest = past_order(business_date="2025-02-02", fulfilled_at="2025-02-02T12:00:00+08:00")
+    assert (await take_in(canteen, [oldest])).json() == {"received": 1, "new": 1}
+    older = past_order(business_date="2025-02-01")
+    assert (await take_in(canteen, [older])).json()["rule"] == "plausible_date"
 
 
 async def test_more_than_a_thousand_past_orders_are_refused(canteen: Platform) -> None:

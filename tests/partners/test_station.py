@@ -88,6 +88,9 @@ async def test_a_wrong_visit_is_named_and_keeps_the_others_out(station: Platform
         (visit(count=0), "visits[1].count"),
         (visit(count=True), "visits[1].count"),
         (visit(at="2026-03-09T13:00:00+08:00"), "visits[1].at"),
+        (visit(at="2025-02-01T12:00:00+08:00"), "visits[1].at"),
+        (visit(at="0001-01-01T00:00:00+14:00"), "visits[1].at"),
+        (visit(at="9999-12-31T23:59:59-14:00"), "visits[1].at"),
         (visit(name="测试甲"), "visits[1].name"),
     ):
         answer = await station.call(

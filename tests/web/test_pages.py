@@ -89,7 +89,8 @@ async def test_the_chain_is_walked_by_hand_without_javascript(
     order = UUID(elder.page.url.split("/")[-1].split("?")[0])
     for word, said in ((PartnerWord.ACCEPTED, "订好了"), (PartnerWord.FULFILLED, "已领取")):
         async with site.database.unit_of_work(world.community_id) as uow:
-            await settlement.hear(uow, order, word)
+            said_by = (await settlement.known_redemption(uow, order)).partner_id
+            await settlement.hear(uow, order, word, said_by=said_by)
         await elder.go(f"/orders/{order}")
         assert said in await elder.text()
     await elder.go("/statement")
