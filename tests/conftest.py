@@ -1,7 +1,8 @@
 """One PostgreSQL and one Valkey for the whole run; a fresh copy of a migrated database for each test.
 
-With ``POINTSBANK_DATABASE_URL`` and ``POINTSBANK_REDIS_URL`` set, those servers are used instead. They
-must be there for tests only: the roles' passwords are changed, and the Redis database is emptied.
+With ``POINTSBANK_TEST_DATABASE_URL`` and ``POINTSBANK_TEST_REDIS_URL`` set, those servers are used instead.
+They must be there for tests only: the roles' passwords are changed, and the Redis database is emptied. Every
+other ``POINTSBANK_…`` of the environment is forgotten, for it may name servers with real people in them.
 """
 
 from __future__ import annotations
@@ -29,11 +30,16 @@ from pointsbank.platform.servers import EmbeddedPostgres, EmbeddedValkey
 
 T = TypeVar("T")
 
+TEST_DATABASE_URL = "POINTSBANK_TEST_DATABASE_URL"
+TEST_REDIS_URL = "POINTSBANK_TEST_REDIS_URL"
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """End like Ctrl-C when told to end, so that the servers are stopped too."""
+    """Forget the settings of a real bank; end like Ctrl-C when told to end, so that the servers stop too."""
+    for name in [name for name in os.environ if name.startswith("POINTSBANK_")]:
+        if name not in (TEST_DATABASE_URL, TEST_REDIS_URL):
+            del os.environ[name]
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
@@ -82,7 +88,7 @@ class Servers:
 def servers() -> Iterator[Servers]:
     """Start the servers once, or take those that the environment names; remove everything after."""
     passwords = {role: secrets.token_hex(8) for role in (roles.APP, roles.CANTEEN, roles.STATION)}
-    outside, redis_url = os.environ.get("POINTSBANK_DATABASE_URL"), os.environ.get("POINTSBANK_REDIS_URL")
+    outside, redis_url = os.environ.get(TEST_DATABASE_URL), os.environ.get(TEST_REDIS_URL)
     with ExitStack() as stack:
         directory = stack.enter_context(server_directory())
         if outside is None:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from api.cli.connection import app_database
-from api.cli.runtime import read_settings
+from api.cli.runtime import data_option, read_settings
 from pointsbank.platform.database import Database
 from pointsbank.platform.settings import Settings
 from services.ledger import seals
@@ -19,10 +19,6 @@ from services.people import service as people
 from services.people.views import CommunityInfo
 
 SHOWN_FINDINGS_MAX = 20
-
-data_option = click.option(
-    "--data", type=click.Path(path_type=Path), help="Data directory (default: your data folder)."
-)
 
 
 @click.group()

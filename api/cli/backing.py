@@ -12,7 +12,7 @@ import redis.asyncio
 from pydantic import SecretStr
 from redis.exceptions import RedisError
 
-from api.cli.threads import in_thread
+from api.cli.threads import end_task, in_thread
 from pointsbank.platform import roles, servers
 from pointsbank.platform.secrets import Secrets
 from pointsbank.platform.settings import Settings
@@ -36,14 +36,21 @@ class DatabaseUrls:
 class Backing:
     """Starts the servers and keeps them.
 
-    say: prints one line. changed: called when a server's process is another one than before.
+    say: prints one line. warn: prints one line about a change of the machine itself, which root alone makes.
+    changed: called when a server's process is another one than before.
     """
 
     def __init__(
-        self, settings: Settings, *, say: Callable[[str], None], changed: Callable[[], None]
+        self,
+        settings: Settings,
+        *,
+        say: Callable[[str], None],
+        warn: Callable[[str], None],
+        changed: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._say = say
+        self._warn = warn
         self._changed = changed
         self._servers: dict[str, Server] = {}
 
@@ -59,7 +66,9 @@ class Backing:
         if outside is None:
             log = self._settings.data / "logs" / "postgres.log"
             directory = self._settings.data / "postgres"
-            postgres = servers.EmbeddedPostgres(directory, secrets.superuser_password, log=log)
+            postgres = servers.EmbeddedPostgres(
+                directory, secrets.superuser_password, log=log, told=self._warn
+            )
             await self._keep("PostgreSQL", postgres, stack)
             self._say(f"PostgreSQL: {servers.postgres_version()}, running")
             owner = await roles.ensure_database(postgres.url(), secrets.owner_password)
@@ -98,7 +107,7 @@ class Backing:
         stack.push_async_callback(stop)
         await in_thread(server.start)
         self._servers[name] = server
-        stack.push_async_callback(_end, asyncio.create_task(self._watch(name, server)))
+        stack.push_async_callback(end_task, asyncio.create_task(self._watch(name, server)))
 
     async def _watch(self, name: str, server: Server) -> None:
         while True:
@@ -108,25 +117,23 @@ class Backing:
             self._say(f"{name}: has ended; starting it again")
             try:
                 await in_thread(server.start)
-            except servers.ServerFailed as error:
+            except (servers.ServerFailed, OSError) as error:
                 self._say(f"{name}: {error}")
             else:
                 self._changed()
                 self._say(f"{name}: running again")
 
 
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
-
-
 async def _check_answers(url: str) -> None:
     try:
-        async with redis.asyncio.Redis.from_url(url, socket_connect_timeout=OUTSIDE_SECONDS_MAX) as client:
+        async with asyncio.timeout(OUTSIDE_SECONDS_MAX), redis.asyncio.Redis.from_url(url) as client:
             await client.ping()
+    except TimeoutError:
+        raise click.ClickException(
+            f"the server in POINTSBANK_REDIS_URL has not answered within {OUTSIDE_SECONDS_MAX} s"
+        ) from None
     except (RedisError, ValueError, OSError) as error:
-        said = " ".join(str(error).split())
+        said = " ".join(str(error).split()) or type(error).__name__
         raise click.ClickException(f"the server in POINTSBANK_REDIS_URL cannot be used: {said}") from None
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import click
 
 from api.cli.backing import Backing
+from api.cli.failure import failure_line
 from api.cli.runtime import end_left_over, make_data_directory, only_one_up, running
 from api.cli.schemas import migrate_all
 from api.cli.threads import in_thread
@@ -37,17 +38,23 @@ async def app_database(settings: Settings) -> AsyncIterator[str]:
         async with contextlib.AsyncExitStack() as stack:
             try:
                 await in_thread(lambda: end_left_over(settings.data))
-                backing = Backing(settings, say=_silent, changed=_nothing)
+                backing = Backing(settings, say=_silent, warn=_warn, changed=_nothing)
                 urls = await backing.start_database(stack, load_secrets(settings.data))
                 schemas = {"bank": urls.owner, "canteen": urls.canteen, "station": urls.station}
                 await in_thread(lambda: migrate_all(schemas))
             except (ServerFailed, DatabaseUnfit, SecretsUnreadable) as error:
                 raise click.ClickException(str(error)) from None
+            except OSError as error:
+                raise click.ClickException(failure_line(settings.data, error)) from None
             yield urls.app
 
 
 def _silent(_line: str) -> None:
     """The command has its own output."""
+
+
+def _warn(line: str) -> None:
+    click.echo(line, err=True)
 
 
 def _nothing() -> None:

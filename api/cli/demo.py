@@ -36,19 +36,29 @@ class Wish:
     small: bool
 
 
+def refuse_half_built(data: Path) -> None:
+    """Raise click.ClickException, one line, when a build of the demo world was interrupted in ``data``.
+
+    Half a world is neither built upon nor served: nobody could tell what is missing in it.
+    """
+    if _mark(data) == BUILDING:
+        raise click.ClickException(
+            f"the demo world in {data} was interrupted while it was built and is incomplete: "
+            "remove that directory, or choose another with --data"
+        )
+
+
+def is_demo(data: Path) -> bool:
+    """Tell whether the community in ``data`` is the demo world, in which nobody is real."""
+    return _mark(data) == BUILT
+
+
 async def offer(runtime: Runtime, settings: Settings, secrets: Secrets, console: Console, wish: Wish) -> None:
     """Build the demo world when it is wanted and the database is empty; ask when someone can answer.
 
-    Empty: no community has been founded. A build that was interrupted is never built upon: one line says
-    what to do.
+    Empty: no community has been founded.
     """
     data = settings.data
-    if _mark(data) == BUILDING:
-        line = f"the demo world in {data} was interrupted while it was built and is incomplete: "
-        if wish.demo:
-            raise click.ClickException(line + "remove that directory, or choose another with --data")
-        _say(console, line + "remove that directory to build it anew")
-        return
     if await is_founded(runtime.app_url):
         if wish.demo:
             _say(console, "the database has a community in it already: the demo world is not built")

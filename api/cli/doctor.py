@@ -18,7 +18,7 @@ from rich.text import Text
 
 import pointsbank
 from api.cli.processes import WORKER, http_probe, worker_probe
-from api.cli.runtime import Runtime, read_settings, require_running
+from api.cli.runtime import Runtime, data_option, read_settings, require_running
 from api.cli.schemas import SCRIPTS, schema_urls
 from api.cli.threads import in_thread
 from pointsbank.platform import migrations, roles
@@ -42,7 +42,7 @@ class Finding:
 
 
 @click.command()
-@click.option("--data", type=click.Path(path_type=Path), help="Data directory (default: your data folder).")
+@data_option
 def doctor(data: Path | None) -> None:
     """Examine a running pointsbank: versions, servers, schemas, outbox, books. Non-zero if any is wrong."""
     settings = read_settings(data=data)

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from api.cli.connection import app_database
 from api.cli.founding import ensure_founded
 from api.cli.import_words import LANGUAGES, language_of_environment, reason
-from api.cli.runtime import read_settings
+from api.cli.runtime import data_option, read_settings
 from pointsbank.domain.errors import DomainError
 from pointsbank.platform import sheets
 from pointsbank.platform.database import Database
@@ -71,7 +71,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
             ),
             click.option("--dry-run", is_flag=True, help="Check everything, write nothing into the bank."),
             click.option("--yes", is_flag=True, help="Write after the dry run without asking."),
-            click.option("--data", type=click.Path(path_type=Path), help="Data directory, as for `up`."),
+            data_option,
             click.option(
                 "--language", type=click.Choice(LANGUAGES), help="Of the reasons (default: the terminal's)."
             ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -48,9 +49,9 @@ def worker_probe(redis_url: str) -> Callable[[], Awaitable[bool]]:
 
     async def probe() -> bool:
         try:
-            async with redis.asyncio.Redis.from_url(redis_url) as client:
+            async with asyncio.timeout(PROBE_SECONDS_MAX), redis.asyncio.Redis.from_url(redis_url) as client:
                 return bool(await client.exists(HEALTH_KEY))
-        except RedisError:
+        except (RedisError, TimeoutError):  # a server may take the connection and say nothing
             return False
 
     return probe
@@ -61,9 +62,9 @@ def forget_worker_health(redis_url: str) -> Callable[[], Awaitable[None]]:
 
     async def forget() -> None:
         try:
-            async with redis.asyncio.Redis.from_url(redis_url) as client:
+            async with asyncio.timeout(PROBE_SECONDS_MAX), redis.asyncio.Redis.from_url(redis_url) as client:
                 await client.delete(HEALTH_KEY)
-        except RedisError:
+        except (RedisError, TimeoutError):
             return
 
     return forget
@@ -117,7 +118,8 @@ def partner_environment(runtime: Runtime, *, database_url: str, secret: str, pin
 
 def addresses(settings: Settings) -> dict[str, str]:
     """Return where each HTTP process answers."""
-    return {name: f"http://{settings.host}:{settings.port + offset}" for name, offset in PORT_OFFSETS.items()}
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host  # IPv6
+    return {name: f"http://{host}:{settings.port + offset}" for name, offset in PORT_OFFSETS.items()}
 
 
 def services(settings: Settings, secrets: Secrets, runtime: Runtime) -> list[Service]:

@@ -16,6 +16,7 @@ import click
 import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from pointsbank.platform.left_over import ended_within
 from pointsbank.platform.secrets import write_private
 from pointsbank.platform.settings import Settings
 
@@ -23,6 +24,24 @@ RUNTIME_FILE = "runtime.json"
 LOCK_FILE = "up.lock"
 LEFT_OVER_SECONDS_MAX = 10
 CLOCK_SLACK_SECONDS = 1.0
+
+
+class DataDirectory(click.Path):
+    """A directory that a command line names. An empty word is refused: it would mean the current one."""
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        """Return the path. Raises click.ClickException, one line."""
+        if not os.fspath(value).strip():
+            raise click.ClickException("--data: names no directory")
+        return super().convert(value, param, ctx)
+
+
+data_option = click.option(
+    "--data", type=DataDirectory(path_type=Path), help="Data directory (default: your data folder)."
+)
+"""``--data DIR``, the same for every command; for a parameter ``data: Path | None``."""
 
 
 class ProcessMark(BaseModel):
@@ -110,8 +129,12 @@ def read_settings(*, data: Path | None = None, port: int | None = None) -> Setti
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise click.ClickException(f"{field} (POINTSBANK_{field.upper()}): {first['msg']}") from None
-    settings.data = settings.data.expanduser().absolute()
+        said = first["msg"].removeprefix("Value error, ")
+        raise click.ClickException(f"{field} (POINTSBANK_{field.upper()}): {said}") from None
+    try:
+        settings.data = settings.data.expanduser().absolute()
+    except (RuntimeError, OSError):  # ~nobody, or a current directory that was removed
+        raise click.ClickException(f"data (POINTSBANK_DATA): {settings.data} cannot be found") from None
     return settings
 
 
@@ -120,17 +143,28 @@ def make_data_directory(data: Path) -> None:
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         (data / "logs").mkdir(mode=0o700, exist_ok=True)
-        probe = data / f".writable.{os.getpid()}"
-        probe.touch()
-        probe.unlink()
     except OSError as error:
         raise click.ClickException(f"the data directory {data} cannot be written: {error.strerror}") from None
+    for folder in (data, data / "logs"):  # they may belong to two users: once root's, once somebody's
+        probe = folder / f".writable.{os.getpid()}"
+        try:
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise click.ClickException(
+                f"the data directory {folder} cannot be written: {error.strerror}"
+            ) from None
 
 
 @contextlib.contextmanager
 def only_one_up(data: Path) -> Iterator[None]:
-    """Hold the data directory's lock; one line when another command has it. A kill releases it."""
-    with (data / LOCK_FILE).open("a+", encoding="utf-8") as file:
+    """Hold the data directory's lock; one line when it cannot be had. A kill releases it."""
+    path = data / LOCK_FILE
+    try:
+        opened = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(f"the lock {path} cannot be opened: {error.strerror}") from None
+    with opened as file:
         try:
             # flock, not lockf: it holds against this process's own other uses of the file too.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -138,6 +172,8 @@ def only_one_up(data: Path) -> Iterator[None]:
             file.seek(0)
             holder = file.read().strip() or "another pointsbank"
             raise click.ClickException(f"{holder} is running on {data}") from None
+        except OSError as error:
+            raise click.ClickException(f"the lock {path} cannot be held: {error.strerror}") from None
         context = click.get_current_context(silent=True)
         file.truncate(0)
         file.write(f"`{context.command_path if context else 'pointsbank'}` (process {os.getpid()})")
@@ -156,10 +192,8 @@ def end_left_over(data: Path) -> list[str]:
         ended.append(mark.name)
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
-            try:
-                process.wait(LEFT_OVER_SECONDS_MAX)
-            except psutil.TimeoutExpired:
+            if not ended_within(process, LEFT_OVER_SECONDS_MAX):
                 process.kill()
-                process.wait(LEFT_OVER_SECONDS_MAX)
+                ended_within(process, LEFT_OVER_SECONDS_MAX)
     forget_runtime(data)
     return ended

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from api.cli.runtime import Runtime, read_settings, require_running
+from api.cli.runtime import Runtime, data_option, read_settings, require_running
 from pointsbank.platform import migrations
 
 SCRIPTS = {
@@ -33,7 +33,6 @@ def migrate() -> None:
     """Move the schemas of a running pointsbank (for developers)."""
 
 
-data_option = click.option("--data", type=click.Path(path_type=Path), help="Data directory.")
 schema_option = click.option("--schema", type=click.Choice(list(SCRIPTS)), help="Only this one.")
 
 

@@ -10,7 +10,7 @@ import click
 from pydantic import SecretStr
 
 from api.cli.processes import CANTEEN, STATION
-from api.cli.runtime import Runtime, read_settings, require_running
+from api.cli.runtime import Runtime, data_option, read_settings, require_running
 from pointsbank.domain.points import format_points
 from pointsbank.platform.clock import local_date
 from pointsbank.platform.database import Database
@@ -23,7 +23,7 @@ from services.settlement.views import SettledDay
 
 
 @click.command()
-@click.option("--data", type=click.Path(path_type=Path), help="Data directory (default: your data folder).")
+@data_option
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="The local day to settle (default: today).")
 def settle(data: Path | None, day: datetime | None) -> None:
     """Settle a day now. The worker settles ended days by itself; this is for a day's end by hand."""

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from api.cli.threads import end_task
 from pointsbank.platform.servers import last_words
 
 START_SECONDS_MAX = 60
 START_TRIES_MAX = 3
 STOP_SECONDS_MAX = 20
 PROBE_SECONDS = 3.0
+PROBE_SECONDS_MAX = 10.0
 PROBE_FIRST_SECONDS = 0.1
 BACKOFF_FIRST_SECONDS = 0.5
 BACKOFF_SECONDS_MAX = 30.0
@@ -111,9 +113,7 @@ class Supervisor:
         """Stop the children one after another, in ``order``; no child is started again meanwhile."""
         for child in self._children.values():
             if child.watch is not None:
-                child.watch.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await child.watch
+                await end_task(child.watch)
         for name in order:
             await self._stop_one(self._children[name])
 
@@ -137,14 +137,19 @@ class Supervisor:
         while True:
             began = time.monotonic()
             self._tell(child, State.STARTING, "")
-            child.process = await self._spawn(child.service)
-            self._changed()
-            how = await self._until_ended(child, child.process)
+            last = None
+            try:
+                child.process = await self._spawn(child.service)
+            except OSError as error:  # its log, its program or its folder
+                how = last = f"{error.filename}: {error.strerror}"
+            else:
+                self._changed()
+                how = await self._until_ended(child, child.process)
             # A child that ran well for a while has earned a quick restart.
             ended_soon = 0 if time.monotonic() - began > STEADY_SECONDS else ended_soon + 1
             if not child.first_health.is_set() and ended_soon >= START_TRIES_MAX:
-                why = last_words(child.service.log)
-                child.failed = f"{child.service.name} does not start: {why or how} (see {child.service.log})"
+                why = last or last_words(child.service.log) or how
+                child.failed = f"{child.service.name} does not start: {why} (see {child.service.log})"
                 child.first_health.set()
                 return
             pause = min(BACKOFF_FIRST_SECONDS * 2 ** max(ended_soon - 1, 0), BACKOFF_SECONDS_MAX)
@@ -171,7 +176,7 @@ class Supervisor:
         """Probe until the process ends; return how it ended."""
         began = time.monotonic()
         while (code := process.poll()) is None:
-            if await child.service.probe():
+            if await _answers(child.service):
                 self._tell(child, State.HEALTHY, "")
                 child.first_health.set()
             elif child.state is State.HEALTHY:
@@ -183,6 +188,16 @@ class Supervisor:
             pause = PROBE_FIRST_SECONDS if child.state is State.STARTING else PROBE_SECONDS
             await _ended_within(process, pause)
         return f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+
+
+async def _answers(service: Service) -> bool:
+    """Ask for a child's health; one that is still thinking about it is not healthy."""
+    try:
+        # Not wait_for: in Python 3.11 it loses a cancellation that comes with the answer.
+        async with asyncio.timeout(PROBE_SECONDS_MAX):
+            return await service.probe()
+    except TimeoutError:
+        return False
 
 
 async def _ended_within(process: subprocess.Popen[bytes], seconds: float) -> bool:

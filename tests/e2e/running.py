@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import re
@@ -13,12 +14,16 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from api.cli.runtime import Runtime, stored_runtime
-from pointsbank.platform.servers import free_port, port_is_free
+import psutil
+
+from api.cli.runtime import Runtime, end_left_over, stored_runtime
+from pointsbank.platform.left_over import ended_within
+from pointsbank.platform.ports import free_port, port_is_free
 
 COMMAND = str(Path(sys.executable).with_name("pointsbank"))
 READY_SECONDS_MAX = 180
 END_SECONDS_MAX = 60
+KILL_SECONDS_MAX = 10
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -38,6 +43,18 @@ def pointsbank(*arguments: str, extra: Mapping[str, str] | None = None) -> subpr
         timeout=READY_SECONDS_MAX,
         check=False,
     )
+
+
+def processes_in(data: Path) -> list[psutil.Process]:
+    """Return the living processes that work in ``data`` or below it: children and servers alike."""
+    here, found = data.resolve(), []
+    for process in psutil.process_iter():
+        try:
+            if Path(process.cwd()).is_relative_to(here) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
 
 
 def three_free_ports() -> int:
@@ -103,10 +120,23 @@ class Up:
         return next(mark.pid for mark in self.runtime.processes if mark.name == name)
 
     def end(self, how: signal.Signals = signal.SIGINT) -> int:
-        """Tell it to end, read the rest of its screen and return its exit code."""
+        """Tell it to end, read the rest of its screen and return its exit code.
+
+        One that does not end is killed with all that it started, and this fails.
+        """
         if self.process.poll() is None:
             self.process.send_signal(how)
-        code = self.process.wait(END_SECONDS_MAX)
+        try:
+            code = self.process.wait(END_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            end_left_over(self.data)
+            for process in processes_in(self.data):  # what it had not written down yet
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+                    ended_within(process, KILL_SECONDS_MAX)
+            raise AssertionError(f"it did not end within {END_SECONDS_MAX} s") from None
         while (line := self._fresh.get(timeout=END_SECONDS_MAX)) is not None:
             self.lines.append(line)
         self._fresh.put(None)

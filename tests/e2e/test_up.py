@@ -17,8 +17,9 @@ import pytest
 from pointsbank.platform.roles import role_url
 from pointsbank.platform.servers import EmbeddedPostgres, EmbeddedValkey
 from tests.conftest import server_directory
-from tests.e2e.running import Up, one_line, pointsbank, three_free_ports
+from tests.e2e.running import Up, one_line, pointsbank, processes_in, three_free_ports
 
+SAMPLES = Path(__file__).parents[1] / "samples"
 STOP_ORDER = ["worker", "api", "canteen", "station"]
 
 
@@ -43,10 +44,10 @@ def ups(data: Path) -> Iterator[list[Up]]:
 
 
 def test_the_processes_answer_at_the_printed_addresses(running: Up) -> None:
-    assert running.lines[-1] == "ready"
+    printed = running.lines[: running.lines.index("ready")]
     for offset, name in enumerate(("api", "canteen", "station")):
         address = f"http://127.0.0.1:{running.port + offset}"
-        assert any(line.split() == [name, address] for line in running.lines)
+        assert any(line.split() == [name, address] for line in printed)
         for path in ("livez", "readyz"):
             answer = httpx.get(f"{address}/{path}")
             assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
@@ -59,6 +60,15 @@ def test_a_printed_link_signs_in_as_each_role(running: Up) -> None:
         with httpx.Client(follow_redirects=True) as browser:
             assert browser.get(link).status_code == 200
             assert "pointsbank_session" in browser.cookies
+
+
+def test_links_prints_the_same_ways_in_again(running: Up) -> None:
+    told = pointsbank("links", "--data", str(running.data))
+    assert told.returncode == 0, told.stderr
+    pins = [line for line in told.stdout.splitlines() if "counter PIN" in line]
+    assert [line.split()[0] for line in pins] == ["canteen", "station"]
+    assert set(pins) <= set(running.lines)
+    assert len(re.findall(r"sign in as \w+: http://\S+/sign-in/\S+", told.stdout)) == 4
 
 
 def test_doctor_finds_everything_well(running: Up) -> None:
@@ -136,6 +146,22 @@ def test_a_folder_that_cannot_be_written_is_refused_in_one_line(tmp_path: Path) 
     )
 
 
+@pytest.mark.parametrize("options", [(), ("--demo",)])
+def test_a_half_built_demo_world_is_not_served(tmp_path: Path, options: tuple[str, ...]) -> None:
+    (tmp_path / "demo.json").write_text('{"state": "building", "small": true}')
+    refused = pointsbank("up", "--data", str(tmp_path), "--port", str(three_free_ports()), *options)
+    assert "was interrupted while it was built and is incomplete" in one_line(refused)
+    assert not (tmp_path / "postgres").exists()
+
+
+def test_a_host_that_is_none_is_refused_by_its_name(tmp_path: Path) -> None:
+    extra = {"POINTSBANK_HOST": "nowhere.invalid"}
+    refused = pointsbank("up", "--data", str(tmp_path), "--port", str(three_free_ports()), extra=extra)
+    assert one_line(refused).startswith(
+        "Error: host (POINTSBANK_HOST): nowhere.invalid is no address of this machine ("
+    )
+
+
 @pytest.mark.parametrize("port", ["0", "65534", "eight"])
 def test_a_port_out_of_range_is_refused(tmp_path: Path, port: str) -> None:
     refused = pointsbank("up", "--data", str(tmp_path), "--port", port)
@@ -168,15 +194,45 @@ def test_what_a_killed_up_leaves_running_is_ended_by_the_next_one(data: Path, up
     port = three_free_ports()
     ups.append(killed := Up(data, port).ready())
     assert any("the database is empty: `pointsbank up --demo`" in line for line in killed.lines)
-    left = [mark.process() for mark in killed.runtime.processes]
+    assert "counter PIN" not in "\n".join(killed.lines)
+    left = killed.runtime.processes
     killed.process.kill()
     killed.process.wait()
     assert len(left) == 6
-    assert all(process is not None and process.is_running() for process in left)
-    ups.append(heir := Up(data, port).ready())
-    assert not any(process is not None and process.is_running() for process in left)
+    assert all(mark.process() for mark in left)
+    ups.append(heir := Up(data, port))
+    heir.wait_for("^schemas: ")
+    assert not any(mark.process() for mark in left)
     assert "api: left over from a run that was killed; ended" in heir.lines
     assert heir.end(signal.SIGTERM) == 0
+
+
+def test_an_up_killed_before_it_wrote_anything_down_leaves_no_second_queue_server(
+    data: Path, ups: list[Up]
+) -> None:
+    port = three_free_ports()
+    ups.append(killed := Up(data, port))
+    killed.wait_for("^Valkey: .* running$")
+    killed.process.kill()
+    killed.process.wait()
+    ups.append(heir := Up(data, port))
+    heir.wait_for("^schemas: ")
+    assert [process.name() for process in processes_in(data / "valkey")] == ["valkey-server"]
+    assert heir.end(signal.SIGTERM) == 0
+    assert processes_in(data) == []
+
+
+def test_a_run_that_does_not_end_is_killed_with_all_that_it_started(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.e2e.running.END_SECONDS_MAX", 1)
+    up = Up(data, three_free_ports())
+    up.wait_for("^canteen: starting$")
+    up.process.send_signal(signal.SIGSTOP)
+    with pytest.raises(AssertionError, match="it did not end within 1 s"):
+        up.end()
+    assert up.process.poll() is not None
+    assert processes_in(data) == []
 
 
 async def test_up_uses_the_servers_that_the_settings_name_and_leaves_them_running(
@@ -202,22 +258,26 @@ async def test_up_uses_the_servers_that_the_settings_name_and_leaves_them_runnin
         await admin.close()
 
 
-def test_an_interrupt_stops_everything_in_order_and_the_data_is_there_again(
-    running: Up, ups: list[Up]
+def test_an_interrupt_stops_everything_in_order_and_a_real_communitys_data_is_there_again(
+    data: Path, ups: list[Up]
 ) -> None:
-    """The last test of this module: it ends the shared run."""
-    before = journal(running)
+    ups.append(first := Up(data, three_free_ports()).ready())
+    for kind, file in (("people", "roster.csv"), ("service", "service.csv")):
+        done = pointsbank("import", kind, str(SAMPLES / file), "--data", str(data), "--yes")
+        assert done.returncode == 0, done.stdout + done.stderr
+    before = journal(first)
     assert before.startswith("ok  journal of shichong")
-    processes = [mark.process() for mark in running.runtime.processes]
-    assert running.end(signal.SIGINT) == 0
-    stopped = [line.partition(":")[0] for line in running.lines if line.endswith(": stopped")]
+    assert " 0 entries" not in before
+    assert first.end(signal.SIGINT) == 0
+    stopped = [line.partition(":")[0] for line in first.lines if line.endswith(": stopped")]
     assert stopped == STOP_ORDER
-    assert running.lines[-1] == "stopped"
-    assert not any(process is not None and process.is_running() for process in processes)
-    assert not (running.data / "runtime.json").exists()
-    ups.append(again := Up(running.data, running.port, "--demo").ready())
-    assert any("the demo world is not built" in line for line in again.lines)
+    assert first.lines[-1] == "stopped"
+    assert processes_in(data) == []
+    assert not (data / "runtime.json").exists()
+    ups.append(again := Up(data, first.port).ready())
     assert journal(again) == before
+    assert again.lines[-2] == "`pointsbank links` prints the counters' PINs and a way in for each role"
+    assert not re.search(r"/sign-in/|counter PIN \d", "\n".join(again.lines))
 
 
 def journal(up: Up) -> str:

@@ -58,9 +58,17 @@ async def test_the_demo_world_is_not_built_into_a_community_that_stands(
     assert "the demo world is not built" in await offered(runtime, tmp_path, wanted=True)
 
 
-async def test_an_interrupted_demo_world_is_not_built_upon(runtime: Runtime, tmp_path: Path) -> None:
+def test_an_interrupted_demo_world_is_neither_built_upon_nor_served(tmp_path: Path) -> None:
     (tmp_path / demo.MARK_FILE).write_text('{"state": "building", "small": true}')
     with pytest.raises(click.ClickException, match="was interrupted") as refused:
-        await offered(runtime, tmp_path, wanted=True)
+        demo.refuse_half_built(tmp_path)
     assert "\n" not in str(refused.value)
-    assert "is incomplete" in await offered(runtime, tmp_path, wanted=False)
+    assert not demo.is_demo(tmp_path)
+
+
+def test_a_whole_demo_world_and_a_real_community_are_told_apart(tmp_path: Path) -> None:
+    demo.refuse_half_built(tmp_path)
+    assert not demo.is_demo(tmp_path)
+    (tmp_path / demo.MARK_FILE).write_text('{"state": "built", "small": true}')
+    demo.refuse_half_built(tmp_path)
+    assert demo.is_demo(tmp_path)

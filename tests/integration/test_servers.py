@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -14,14 +15,11 @@ import psutil
 import pytest
 import redis
 
+from api.cli.up import port_refusal
+from pointsbank.platform.ports import free_port, listening_fault, port_is_free
 from pointsbank.platform.secrets import SECRETS_FILE, SecretsUnreadable, load_secrets
-from pointsbank.platform.servers import (
-    EmbeddedPostgres,
-    EmbeddedValkey,
-    ServerFailed,
-    free_port,
-    port_is_free,
-)
+from pointsbank.platform.servers import EmbeddedPostgres, EmbeddedValkey, ServerFailed
+from pointsbank.platform.system_user import let_read
 from tests.conftest import server_directory
 
 PASSWORD = "correct-horse"
@@ -154,11 +152,83 @@ def test_a_terminals_interrupt_does_not_reach_the_servers(cluster: EmbeddedPostg
     assert os.getsid(started(cluster).pid) != os.getsid(0)
 
 
-def test_a_port_in_use_is_seen() -> None:
-    port = free_port()
-    assert port_is_free("127.0.0.1", port)
-    with socket.create_server(("127.0.0.1", port)):
-        assert not port_is_free("127.0.0.1", port)
+def test_a_valkey_left_over_on_the_directory_is_ended_first(data: Path) -> None:
+    left_over, heir = (EmbeddedValkey(data / "valkey", PASSWORD) for _ in range(2))
+    with left_over:
+        assert left_over.process is not None
+        client = redis.Redis.from_url(left_over.url)
+        client.set("kept", "7")
+        client.close()
+        with heir:
+            assert left_over.process.poll() is not None
+            client = redis.Redis.from_url(heir.url)
+            assert client.get("kept") == b"7"
+            client.close()
+
+
+def test_a_valkey_of_another_directory_is_left_alone(data: Path) -> None:
+    with (
+        EmbeddedValkey(data / "one", PASSWORD, persistent=False) as one,
+        EmbeddedValkey(data / "two", PASSWORD, persistent=False),
+    ):
+        assert one.process is not None
+        assert one.process.poll() is None
+
+
+def test_each_thing_that_root_changes_on_the_machine_is_told(data: Path) -> None:
+    closed = data / "closed"
+    closed.mkdir(mode=0o700)
+    told: list[str] = []
+    with EmbeddedPostgres(closed / "postgres", PASSWORD, durable=False, told=told.append):
+        opened = bool(closed.stat().st_mode & stat.S_IXOTH)
+    about = [line for line in told if f" {closed} " in line]
+    assert opened == (os.geteuid() == 0)
+    assert len(about) == opened
+    assert all(line.startswith("as root: ") for line in told)
+
+
+def test_opening_a_package_to_others_is_told_once(data: Path) -> None:
+    for name in ("one", "two"):
+        (data / name).touch(mode=0o600)
+    told: list[str] = []
+    let_read(data, told.append)
+    assert told == [f"as root: let other users read PostgreSQL's files in {data} (chmod o+rX)"]
+    assert (data / "one").stat().st_mode & stat.S_IROTH
+    let_read(data, told.append)
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_port_in_use_is_seen(host: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as server:
+        port = server.getsockname()[1]
+        fault = listening_fault(host, port)
+        assert fault is not None
+        assert fault.errno == errno.EADDRINUSE
+    assert port_is_free(host, port)
+
+
+@pytest.mark.parametrize("host", ["nowhere.invalid", "two..dots", "192.0.2.1", "[::1]"])
+def test_a_host_that_is_no_address_of_this_machine_is_told_from_a_port_in_use(host: str) -> None:
+    fault = listening_fault(host, free_port())
+    assert isinstance(fault, socket.gaierror) or (fault is not None and fault.errno == errno.EADDRNOTAVAIL)
+    assert port_refusal("api", host, 8000, fault).startswith(
+        f"host (POINTSBANK_HOST): {host} is no address of this machine ("
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.EADDRINUSE, "port 80 (api) on 127.0.0.1 is in use: "),
+        (errno.EACCES, "port 80 (api) on 127.0.0.1 is not open to this user: "),
+        (errno.EPROTONOSUPPORT, "port 80 (api) on 127.0.0.1 cannot be listened on: Protocol not supported"),
+    ],
+)
+def test_why_a_port_cannot_be_listened_on_is_said(number: int, said: str) -> None:
+    fault = OSError(number, os.strerror(number))
+    assert port_refusal("api", "127.0.0.1", 80, fault).startswith(said)
 
 
 def test_secrets_are_made_once_and_only_their_owner_may_read_them(data: Path) -> None:

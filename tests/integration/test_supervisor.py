@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import psutil
 import pytest
 
 from api.cli.supervisor import ChildFailed, Service, State, Supervisor
+from api.cli.threads import in_thread
 
 SERVE = "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(600)"
 REFUSE = "import sys; print('# the menu is missing'); sys.exit(3)"
@@ -139,3 +142,76 @@ async def test_a_child_inherits_nothing_but_its_own_environment(
     await supervisor.start()
     environment = psutil.Process(supervisor.pids()["one"]).environ()
     assert "POINTSBANK_DATABASE_URL" not in environment
+
+
+async def test_a_child_whose_health_cannot_be_learned_is_unhealthy_and_not_waited_for(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.cli.supervisor.PROBE_SECONDS", 0.05)
+    monkeypatch.setattr("api.cli.supervisor.PROBE_SECONDS_MAX", 0.2)
+    service = stage.service("one")
+    silent = asyncio.Event()
+
+    async def probe() -> bool:
+        if silent.is_set():
+            await asyncio.Event().wait()
+        return True
+
+    supervisor = stage.supervise(dataclasses.replace(service, probe=probe))
+    await supervisor.start()
+    silent.set()
+    await eventually(lambda: supervisor.states()["one"] is State.UNHEALTHY)
+    silent.clear()
+    await eventually(lambda: supervisor.states()["one"] is State.HEALTHY)
+
+
+async def test_a_child_whose_log_cannot_be_written_is_given_up_by_name(stage: Stage) -> None:
+    service = stage.service("one")
+    service.log.mkdir()
+    supervisor = stage.supervise(service)
+    with pytest.raises(ChildFailed, match=r"one does not start: \S+one\.log: Is a directory"):
+        async with asyncio.timeout(WAIT_SECONDS):
+            await supervisor.start()
+
+
+async def test_a_probe_that_loses_a_cancellation_does_not_hold_up_the_stop(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.cli.threads.CANCEL_AGAIN_SECONDS", 0.1)
+    asked, lost = asyncio.Event(), asyncio.Event()
+
+    async def probe() -> bool:
+        asked.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            if lost.is_set():
+                raise
+            lost.set()
+        return True
+
+    supervisor = stage.supervise(dataclasses.replace(stage.service("one"), probe=probe))
+    starting = asyncio.create_task(supervisor.start())
+    await asked.wait()
+    async with asyncio.timeout(WAIT_SECONDS):
+        await supervisor.stop(["one"])
+    assert lost.is_set()
+    starting.cancel()
+
+
+async def test_a_cancellation_waits_for_the_thread_however_often_it_comes() -> None:
+    go_on, done = threading.Event(), threading.Event()
+
+    def work() -> None:
+        go_on.wait(WAIT_SECONDS)
+        done.set()
+
+    task = asyncio.create_task(in_thread(work))
+    for _ in range(3):
+        await asyncio.sleep(0.05)
+        task.cancel()
+    assert not task.done()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert done.is_set()
