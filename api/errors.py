@@ -145,12 +145,12 @@ STATUSES: Mapping[str, int] = {
     "overlapping_visit": 409,
     "request_in_flight": 409,
     "answer_forgotten": 409,
+    "linked_refused": 409,
     "wrong_state": 409,
     "body_too_large": 413,
     "unsupported_media_type": 415,
     "idempotency_key_reused": 422,
     "internal_error": 500,
-    "unbalanced_entry": 500,
     "not_ready": 503,
 }
 """Status by code; a refusal that is not named here is the request's own fault: 422."""

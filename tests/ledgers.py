@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from pointsbank.domain import accounts, journal
 from pointsbank.domain.accounts import AccountCode, Commodity
-from pointsbank.domain.journal import EntryKind, JournalEntry, Origin, Posting, SourceKind
+from pointsbank.domain.journal import ENDS_A_HOLD, EntryKind, JournalEntry, Origin, SourceKind, Transfer
 from pointsbank.domain.policy import DEFAULT_POLICY
 from pointsbank.platform.database import Database
 from services.ledger import service
@@ -47,18 +47,23 @@ def origin(subject: UUID = NOBODY, source: UUID | None = None) -> Origin:
     )
 
 
-def entry(key: str, postings: Sequence[Posting], *, kind: EntryKind = EntryKind.EARNING) -> JournalEntry:
+def entry(key: str, transfers: Sequence[Transfer], *, kind: EntryKind = EntryKind.EARNING) -> JournalEntry:
     """An entry that happened at noon, from a source that is always the same."""
-    return journal.journal_entry(kind, postings, origin=origin(source=UUID(int=7)), key=key, occurred_at=NOON)
+    return journal.journal_entry(
+        kind,
+        transfers,
+        origin=origin(source=UUID(int=7)),
+        key=key,
+        occurred_at=NOON,
+        ends_hold=UUID(int=8) if kind in ENDS_A_HOLD else None,
+    )
 
 
 def grant(member: UUID, amount: int, key: str) -> JournalEntry:
     """``amount`` milli-points from issuance to a member."""
-    return entry(
-        key, journal.transfer(accounts.issuance(Commodity.POINT), accounts.available(member), amount)
-    )
+    return entry(key, [Transfer(accounts.issuance(Commodity.POINT), accounts.available(member), amount)])
 
 
 def move(source: AccountCode, target: AccountCode, amount: int, key: str) -> JournalEntry:
     """``amount`` from one account to another."""
-    return entry(key, journal.transfer(source, target, amount), kind=EntryKind.HOLD)
+    return entry(key, [Transfer(source, target, amount)], kind=EntryKind.HOLD)

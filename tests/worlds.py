@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from pointsbank.domain.accounts import Commodity, available, issuance, service
 from pointsbank.domain.free_hours import FreeHour
-from pointsbank.domain.journal import EntryKind, Origin, SourceKind, journal_entry, transfer
+from pointsbank.domain.journal import EntryKind, Origin, SourceKind, Transfer, journal_entry
 from pointsbank.domain.resident import PlaceKind
 from pointsbank.domain.roles import Actor, Role
 from pointsbank.platform.clock import FixedClock
@@ -95,16 +95,16 @@ async def give_points(
     database: Database, world: World, person: PersonInfo, milli_points: int, *, minutes: int = 0
 ) -> None:
     """Give somebody points (and minutes) by an earning entry that no visit stands behind."""
-    postings = list(transfer(issuance(Commodity.POINT), available(person.ledger_ref), milli_points))
+    moved = [Transfer(issuance(Commodity.POINT), available(person.ledger_ref), milli_points)]
     if minutes:
-        postings += transfer(issuance(Commodity.MINUTE), service(person.ledger_ref), minutes)
+        moved.append(Transfer(issuance(Commodity.MINUTE), service(person.ledger_ref), minutes))
     async with database.unit_of_work(world.community_id) as uow:
         source = uuid7()
         await ledger.post(
             uow,
             journal_entry(
                 EntryKind.EARNING,
-                postings,
+                moved,
                 origin=Origin(SourceKind.VISIT, source, world.coordinator.ledger_ref, person.ledger_ref, 1),
                 key=f"gift:{source}",
                 occurred_at=uow.clock.now(),

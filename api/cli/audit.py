@@ -35,7 +35,7 @@ def audit() -> None:
     help="File of seals kept elsewhere (default: the ones under the data directory).",
 )
 def verify_command(data: Path | None, seals_path: Path | None) -> None:
-    """Recompute every entry, block, balance and seal. Non-zero exit at the first thing that does not fit."""
+    """Recompute every entry, balance and seal. Non-zero exit at the first thing that does not fit."""
     settings = read_settings(data=data)
     faults = asyncio.run(_verify_all(settings, seals_path))
     if faults:
@@ -63,7 +63,7 @@ async def _verify_all(settings: Settings, seals_path: Path | None) -> int:
                 verification = await _verify_one(database, community, _read(path), console)
                 faults += len(verification.findings)
                 click.echo(
-                    f"{community.code}: {verification.entries} entries in {verification.blocks} blocks, "
+                    f"{community.code}: {verification.entries} entries in {verification.lines} lines, "
                     f"{verification.accounts} accounts, head {verification.head_hash.hex()[:16]}"
                 )
                 for finding in verification.findings[:SHOWN_FINDINGS_MAX]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
@@ -55,6 +55,7 @@ class StatementLineAnswer(Told):
     policy_version: int
     amount: int
     balance_after: int
+    expires_on: date | None
 
 
 class StatementAnswer(Told):
@@ -94,6 +95,7 @@ class EntryLegAnswer(Told):
     commodity: Commodity
     amount: int
     balance_after: int
+    expires_on: date | None
 
 
 class JournalEntryAnswer(Told):
@@ -109,7 +111,7 @@ class JournalEntryAnswer(Told):
     occurred_at: datetime
     recorded_at: datetime
     reverses: int | None
-    leaf_hash: Digest
+    hash: Digest
     legs: list[EntryLegAnswer]
 
 
@@ -121,7 +123,7 @@ class JournalEntryPage(Told):
 
 
 class FindingAnswer(Told):
-    """One fault, and the entry, block or account that shows it."""
+    """One fault, and the entry or account that shows it."""
 
     fault: Fault
     where: str
@@ -131,7 +133,7 @@ class VerificationAnswer(Told):
     """The whole journal recomputed. ``findings`` is in order; the first is where it broke."""
 
     entries: int
-    blocks: int
+    lines: int
     accounts: int
     head_hash: Digest
     sound: bool

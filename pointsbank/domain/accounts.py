@@ -30,6 +30,8 @@ class AccountKind(StrEnum):
     PARTNER_SETTLED = "partner_settled"  # settled: these points have ended in a meal
     PARTNER_RECEIVABLE = "partner_receivable"  # money the community owes the partner
     SUBSIDY_FUND = "subsidy_fund"  # where that money comes from
+    POOL = "pool"  # points given to the community, for members who cannot earn
+    EXPIRED = "expired"  # points whose day has passed
 
 
 COMMUNITY_OWNER = UUID(int=0)
@@ -49,6 +51,8 @@ COMMODITIES: dict[AccountKind, frozenset[Commodity]] = {
     AccountKind.PARTNER_SETTLED: frozenset({Commodity.POINT}),
     AccountKind.PARTNER_RECEIVABLE: frozenset({Commodity.FEN}),
     AccountKind.SUBSIDY_FUND: frozenset({Commodity.FEN}),
+    AccountKind.POOL: frozenset({Commodity.POINT}),
+    AccountKind.EXPIRED: frozenset({Commodity.POINT}),
 }
 
 
@@ -116,3 +120,13 @@ def partner_receivable(partner: UUID) -> AccountCode:
 def subsidy_fund() -> AccountCode:
     """The community's fund that pays the partners (fen)."""
     return AccountCode(AccountKind.SUBSIDY_FUND, COMMUNITY_OWNER, Commodity.FEN)
+
+
+def pool() -> AccountCode:
+    """The community's pool of donated points, from which grants are made."""
+    return AccountCode(AccountKind.POOL, COMMUNITY_OWNER, Commodity.POINT)
+
+
+def expired() -> AccountCode:
+    """Where the points of lots go whose day has passed."""
+    return AccountCode(AccountKind.EXPIRED, COMMUNITY_OWNER, Commodity.POINT)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from pointsbank.domain import accounts, journal
 from pointsbank.domain.accounts import Commodity
-from pointsbank.domain.journal import EntryKind, Origin, Posting, SourceKind
+from pointsbank.domain.journal import EntryKind, Origin, SourceKind, Transfer
 from pointsbank.domain.policy import Earning
 
 
@@ -24,21 +24,28 @@ def earning_entry(
     confirmer: UUID,
     policy_version: int,
     occurred_at: datetime,
+    expires_on: date | None = None,
 ) -> journal.JournalEntry | None:
     """Return the entry for ``earning``, or None when the caps left nothing to post.
 
-    volunteer, confirmer: ledger pseudonyms. occurred_at: when the visit ended.
+    volunteer, confirmer: ledger pseudonyms. occurred_at: when the visit ended. expires_on: the last local day
+    on which the points can be spent; None: they stay.
     """
-    postings: list[Posting] = []
+    transfers: list[Transfer] = []
     if earning.minutes:
-        postings += journal.transfer(
-            accounts.issuance(Commodity.MINUTE), accounts.service(volunteer), earning.minutes
+        transfers.append(
+            Transfer(accounts.issuance(Commodity.MINUTE), accounts.service(volunteer), earning.minutes)
         )
     if earning.milli_points:
-        postings += journal.transfer(
-            accounts.issuance(Commodity.POINT), accounts.available(volunteer), earning.milli_points
+        transfers.append(
+            Transfer(
+                accounts.issuance(Commodity.POINT),
+                accounts.available(volunteer),
+                earning.milli_points,
+                expires_on=expires_on,
+            )
         )
-    if not postings:
+    if not transfers:
         return None
     origin = Origin(
         source_kind=SourceKind.VISIT,
@@ -48,5 +55,5 @@ def earning_entry(
         policy_version=policy_version,
     )
     return journal.journal_entry(
-        EntryKind.EARNING, postings, origin=origin, key=earning_key(visit), occurred_at=occurred_at
+        EntryKind.EARNING, transfers, origin=origin, key=earning_key(visit), occurred_at=occurred_at
     )

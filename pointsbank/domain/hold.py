@@ -12,6 +12,7 @@ fulfilment had reached us before.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -19,7 +20,7 @@ from uuid import UUID
 
 from pointsbank.domain import accounts, journal
 from pointsbank.domain.errors import DomainError, InvalidValue, WrongState
-from pointsbank.domain.journal import EntryKind, Origin, Posting
+from pointsbank.domain.journal import EntryKind, Origin, Transfer
 from pointsbank.domain.points import MilliPoints
 
 
@@ -60,9 +61,9 @@ class Hold:
 
     def opening(self, origin: Origin, *, at: datetime) -> journal.JournalEntry:
         """Return the entry available → held that opens this hold."""
-        moved = journal.transfer(accounts.available(self.member), accounts.held(self.member), self.amount)
+        moved = Transfer(accounts.available(self.member), accounts.held(self.member), self.amount)
         return journal.journal_entry(
-            EntryKind.HOLD, moved, origin=origin, key=f"hold:{self.id}:open", occurred_at=at
+            EntryKind.HOLD, [moved], origin=origin, key=f"hold:{self.id}:open", occurred_at=at
         )
 
     def capture(
@@ -78,15 +79,11 @@ class Hold:
             raise HoldExpired(hold_id=str(self.id))
         if not 0 < amount <= self.amount:
             raise InvalidValue(field="amount", rule="within_hold")
-        legs = [
-            Posting(accounts.held(self.member), -self.amount),
-            Posting(accounts.partner_earned(self.partner), amount),
-        ]
+        held = accounts.held(self.member)
+        moved = [Transfer(held, accounts.partner_earned(self.partner), amount)]
         if released := self.amount - amount:
-            legs.append(Posting(accounts.available(self.member), released))
-        entry = journal.journal_entry(
-            EntryKind.CAPTURE, legs, origin=origin, key=f"hold:{self.id}:end", occurred_at=at
-        )
+            moved.append(Transfer(held, accounts.available(self.member), released))
+        entry = self._end(EntryKind.CAPTURE, moved, origin, told_at or at)
         return replace(self, state=HoldState.CAPTURED, captured=amount), entry
 
     def in_time(self, told_at: datetime) -> bool:
@@ -109,10 +106,15 @@ class Hold:
         return replace(self, state=HoldState.EXPIRED), self._given_back(origin, at)
 
     def _given_back(self, origin: Origin, at: datetime) -> journal.JournalEntry:
+        moved = Transfer(accounts.held(self.member), accounts.available(self.member), self.amount)
+        return self._end(EntryKind.VOID, [moved], origin, at)
+
+    def _end(
+        self, kind: EntryKind, moved: Sequence[Transfer], origin: Origin, at: datetime
+    ) -> journal.JournalEntry:
         # One key for every ending: whatever races, the ledger records one of them.
-        moved = journal.transfer(accounts.held(self.member), accounts.available(self.member), self.amount)
         return journal.journal_entry(
-            EntryKind.VOID, moved, origin=origin, key=f"hold:{self.id}:end", occurred_at=at
+            kind, moved, origin=origin, key=f"hold:{self.id}:end", occurred_at=at, ends_hold=self.id
         )
 
     def _require_open(self, action: str) -> None:

@@ -1,22 +1,27 @@
-"""Journal entries: balanced in every commodity, or they cannot be built."""
+"""Journal entries: made of transfers, so that each is balanced in every commodity by its very form.
+
+A transfer moves an amount of one commodity from one account to another; an entry is one transfer or more
+that are recorded together or not at all. (Formance calls its transfers postings; here a posting is one side
+of a transfer, signed: debits are positive.)
+"""
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections import defaultdict
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime
 from enum import StrEnum
+from functools import cached_property
 from uuid import UUID
 
 from pointsbank.domain import points
-from pointsbank.domain.accounts import AccountCode, Commodity
+from pointsbank.domain.accounts import AccountCode, AccountKind, Commodity
 from pointsbank.domain.errors import DomainError, InvalidValue
 
-POSTINGS_MAX = 64
-"""Most postings one entry may carry."""
+TRANSFERS_MAX = 64
+"""Most transfers one entry may carry."""
 
 KEY_LENGTH_MAX = 200
 """Longest idempotency key, in characters."""
@@ -30,7 +35,12 @@ class EntryKind(StrEnum):
     CAPTURE = "capture"  # held → partner: the partner fulfilled
     VOID = "void"  # held → available: refused, cancelled, lapsed
     SETTLEMENT = "settlement"  # earned → settled, and the money due
-    REVERSAL = "reversal"  # the mirror image of an earlier entry
+    REVERSAL = "reversal"  # takes back an earlier entry, whole or in part
+    EXPIRY = "expiry"  # points of a lot whose day has passed
+    GIFT = "gift"  # from one member to another
+    DONATION = "donation"  # from a member to the community's pool
+    GRANT = "grant"  # from the pool to a member
+    ADJUSTMENT = "adjustment"  # set right by two people
 
 
 class SourceKind(StrEnum):
@@ -40,15 +50,27 @@ class SourceKind(StrEnum):
     REDEMPTION = "redemption"
     SETTLEMENT_BATCH = "settlement_batch"
     JOURNAL_ENTRY = "journal_entry"
+    EXPIRY_RUN = "expiry_run"
+    GIFT = "gift"  # gifts and donations: a member's own decision
+    GRANT = "grant"
+    ADJUSTMENT = "adjustment"
+    REVERSAL = "reversal"  # the decision to take something back
 
 
-@dataclass(eq=False)
-class Unbalanced(DomainError):
-    """The postings of one commodity do not sum to zero. ``difference`` is their sum."""
+ENDS_A_HOLD = frozenset({EntryKind.CAPTURE, EntryKind.VOID})
+"""Kinds that end a hold, which they name."""
 
-    code = "unbalanced_entry"
-    commodity: str
-    difference: int
+REVERSIBLE = frozenset(
+    {
+        EntryKind.EARNING,
+        EntryKind.CAPTURE,
+        EntryKind.GIFT,
+        EntryKind.DONATION,
+        EntryKind.GRANT,
+        EntryKind.ADJUSTMENT,
+    }
+)
+"""Kinds that can be taken back. Holds and settlements have endings of their own; what expired is adjusted."""
 
 
 @dataclass(eq=False)
@@ -71,20 +93,44 @@ class IdempotencyKeyReused(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """One signed leg of a journal entry; debits are positive. amount: milli-points, minutes or fen."""
+    """One side of a transfer; debits are positive. amount: milli-points, minutes or fen."""
 
     account: AccountCode
     amount: int
-
-    def __post_init__(self) -> None:
-        points.whole(self.amount, field="amount")
-        if self.amount == 0:
-            raise InvalidValue(field="amount", rule="not_zero")
 
     @property
     def commodity(self) -> Commodity:
         """The account's commodity."""
         return self.account.commodity
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """``amount`` (above 0; milli-points, minutes or fen) from one account to another of its commodity.
+
+    expires_on: the last local day of the lot of points that the target gets by this; None: they stay.
+    Raises InvalidValue.
+    """
+
+    source: AccountCode
+    target: AccountCode
+    amount: int
+    expires_on: date | None = None
+
+    def __post_init__(self) -> None:
+        if points.whole(self.amount, field="amount") <= 0:
+            raise InvalidValue(field="amount", rule="above_zero")
+        if self.source.commodity is not self.target.commodity:
+            raise InvalidValue(field="transfer", rule="one_commodity")
+        if self.source == self.target:
+            raise InvalidValue(field="transfer", rule="two_accounts")
+        if self.expires_on is not None and self.target.kind is not AccountKind.MEMBER_AVAILABLE:
+            raise InvalidValue(field="expires_on", rule="points_of_a_member")
+
+    @property
+    def commodity(self) -> Commodity:
+        """What is moved."""
+        return self.source.commodity
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,101 +147,126 @@ class Origin:
     policy_version: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class JournalEntry:
-    """A balanced entry, not yet recorded: the ledger gives it its number and ``recorded_at``.
+    """An entry, not yet recorded: the ledger gives it its number and ``recorded_at``.
 
-    Build it by :func:`journal_entry`. occurred_at: when it happened, aware.
+    Build it by :func:`journal_entry`. key: the idempotency key, unique within the community. occurred_at:
+    when it happened, aware. reverses: the number of the entry that a reversal takes back. ends_hold: the
+    hold that a capture or void ends. Raises InvalidValue.
     """
 
     kind: EntryKind
-    postings: tuple[Posting, ...]
+    transfers: tuple[Transfer, ...]
     origin: Origin
     key: str
     occurred_at: datetime
     reverses: int | None = None
-    fingerprint: bytes = field(init=False)
+    ends_hold: UUID | None = None
 
     def __post_init__(self) -> None:
         if not self.key or len(self.key) > KEY_LENGTH_MAX:
             raise InvalidValue(field="key", rule="length")
         if self.occurred_at.tzinfo is None:
             raise InvalidValue(field="occurred_at", rule="timezone")
-        if not 2 <= len(self.postings) <= POSTINGS_MAX:
-            raise InvalidValue(field="postings", rule="count")
+        if not 1 <= len(self.transfers) <= TRANSFERS_MAX:
+            raise InvalidValue(field="transfers", rule="count")
         if (self.kind is EntryKind.REVERSAL) != (self.reverses is not None):
             raise InvalidValue(field="reverses", rule="only_reversals")
-        require_balance(self.postings)
-        object.__setattr__(self, "fingerprint", _fingerprint(self))
+        if (self.kind in ENDS_A_HOLD) != (self.ends_hold is not None):
+            raise InvalidValue(field="ends_hold", rule="only_captures_and_voids")
 
+    @cached_property
+    def id(self) -> UUID:
+        """The entry's id, which its key decides."""
+        return entry_id(self.key)
 
-def require_balance(postings: Sequence[Posting]) -> None:
-    """Raise Unbalanced if any commodity's postings do not sum to zero."""
-    sums: dict[Commodity, int] = defaultdict(int)
-    for posting in postings:
-        sums[posting.commodity] += posting.amount
-    for commodity, difference in sums.items():
-        if difference:
-            raise Unbalanced(commodity=commodity, difference=difference)
+    @property
+    def postings(self) -> tuple[Posting, ...]:
+        """Both sides of every transfer, the giving one first."""
+        return tuple(
+            posting
+            for transfer in self.transfers
+            for posting in (
+                Posting(transfer.source, -transfer.amount),
+                Posting(transfer.target, transfer.amount),
+            )
+        )
+
+    def asks_the_same(self, other: JournalEntry) -> bool:
+        """Tell whether a retry asks for what ``other`` asked.
+
+        When it happened and who acted may differ: a retry may be built later and sent by somebody else.
+        """
+        return (
+            self.kind is other.kind
+            and self.transfers == other.transfers
+            and self.reverses == other.reverses
+            and self.origin.source_kind is other.origin.source_kind
+            and self.origin.source_id == other.origin.source_id
+            and self.origin.subject == other.origin.subject
+            and self.origin.policy_version == other.origin.policy_version
+        )
 
 
 def journal_entry(
     kind: EntryKind,
-    postings: Sequence[Posting],
+    transfers: Sequence[Transfer],
     *,
     origin: Origin,
     key: str,
     occurred_at: datetime,
     reverses: int | None = None,
+    ends_hold: UUID | None = None,
 ) -> JournalEntry:
-    """Return a balanced entry.
-
-    postings: two or more; amounts sum to 0 within each commodity. key: the idempotency key, unique within
-    the community. reverses: the entry number a reversal mirrors. Raises Unbalanced, InvalidValue.
-    """
+    """Return an entry of one transfer or more; see :class:`JournalEntry`. Raises InvalidValue."""
     return JournalEntry(
         kind=kind,
-        postings=tuple(postings),
+        transfers=tuple(transfers),
         origin=origin,
         key=key,
         occurred_at=occurred_at,
         reverses=reverses,
+        ends_hold=ends_hold,
     )
 
 
-def transfer(source: AccountCode, target: AccountCode, amount: int) -> tuple[Posting, Posting]:
-    """Return the two postings that move ``amount`` (above 0, the accounts' unit) from source to target."""
-    if points.whole(amount, field="amount") <= 0:
-        raise InvalidValue(field="amount", rule="above_zero")
-    return Posting(source, -amount), Posting(target, amount)
+_TIMED = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
-def _fingerprint(entry: JournalEntry) -> bytes:
-    """SHA-256 over what the entry asks for; a retry with the same key must carry the same one.
+def entry_id(key: str) -> UUID:
+    """Return the id that an idempotency key stands for: the same key, the same id, in any community.
 
-    ``occurred_at`` is left out: a retry may well be built a moment later.
+    A key that names its document by a UUIDv7 gives a UUIDv7 (RFC 9562 §5.7) with that document's
+    milliseconds, the other 74 bits taken from SHA-256 of the key, so that ids ascend with time and index
+    pages stay hot; any other key gives a UUIDv8 (§5.8) of the digest alone.
     """
-    asked = [
-        entry.kind,
-        entry.reverses,
-        [entry.origin.source_kind, str(entry.origin.source_id), str(entry.origin.subject)],
-        entry.origin.policy_version,
-        [[str(posting.account), posting.amount] for posting in entry.postings],
-    ]
-    return hashlib.sha256(json.dumps(asked, separators=(",", ":")).encode()).digest()
+    digest = int.from_bytes(hashlib.sha256(key.encode()).digest()[:16])
+    timed = _TIMED.search(key)
+    if timed is None:
+        stamp, version = digest >> 80, 0x8
+    else:
+        stamp, version = int(timed[1] + timed[2], 16), 0x7
+    low = digest & ((1 << 74) - 1)
+    return UUID(int=stamp << 80 | version << 76 | (low >> 62) << 64 | 0b10 << 62 | low & ((1 << 62) - 1))
+
+
+def taken_back(transfer: Transfer, amount: int | None = None) -> Transfer:
+    """Return the transfer that takes ``amount`` of a recorded one back (all of it unless given)."""
+    return Transfer(transfer.target, transfer.source, transfer.amount if amount is None else amount)
 
 
 def reversal(
-    entry_number: int, postings: Sequence[Posting], *, origin: Origin, occurred_at: datetime
+    entry_number: int, transfers: Sequence[Transfer], *, origin: Origin, occurred_at: datetime
 ) -> JournalEntry:
-    """Return the mirror image of a recorded entry; the ledger takes one for each entry, once.
+    """Return the entry that takes back a recorded one; the ledger takes one for each entry, once.
 
-    postings: those of the entry being reversed. origin: its source is the entry's own document.
+    transfers: what goes back (:func:`taken_back`), from accounts the entry gave to and no more than it gave.
+    origin: its source is the entry's own document, or the decision to take it back.
     """
-    mirrored = tuple(Posting(posting.account, -posting.amount) for posting in postings)
     return journal_entry(
         EntryKind.REVERSAL,
-        mirrored,
+        transfers,
         origin=origin,
         key=f"reversal:{entry_number}",
         occurred_at=occurred_at,

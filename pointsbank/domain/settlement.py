@@ -10,7 +10,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from pointsbank.domain import accounts, journal
-from pointsbank.domain.journal import EntryKind, JournalEntry, Origin, SourceKind
+from pointsbank.domain.journal import EntryKind, JournalEntry, Origin, SourceKind, Transfer
 from pointsbank.domain.points import Fen, MilliPoints
 
 
@@ -83,16 +83,12 @@ def settlement_entry(
 
     sums: of one line or more. The system acts (the community itself); the partner is the subject.
     """
-    legs = list(
-        journal.transfer(
-            accounts.partner_earned(partner), accounts.partner_settled(partner), sums.milli_points
-        )
-    )
+    moved = [Transfer(accounts.partner_earned(partner), accounts.partner_settled(partner), sums.milli_points)]
     if sums.fen:
-        legs += journal.transfer(accounts.subsidy_fund(), accounts.partner_receivable(partner), sums.fen)
+        moved.append(Transfer(accounts.subsidy_fund(), accounts.partner_receivable(partner), sums.fen))
     return journal.journal_entry(
         EntryKind.SETTLEMENT,
-        legs,
+        moved,
         origin=Origin(
             source_kind=SourceKind.SETTLEMENT_BATCH,
             source_id=batch,

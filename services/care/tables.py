@@ -59,7 +59,6 @@ class Visit(BankTable, table=True):
         belongs_to("people", "volunteer_id"),
         belongs_to("people", "elder_id"),
         belongs_to("people", "confirmed_by"),
-        belongs_to("journal_entries", "entry_number", key=("number",)),
         one_of("state", VisitState),
         one_of("confirmation_method", ConfirmationMethod),
         CheckConstraint("volunteer_id <> elder_id", name="not_oneself"),

@@ -1,16 +1,15 @@
-"""Reading the whole journal, block by block, for those who check it; and the seals."""
+"""Reading the whole journal, for those who check it; and the seals."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
+from pointsbank.domain.accounts import AccountCode, AccountKind, Commodity
+from pointsbank.domain.chain import Line
 from pointsbank.domain.errors import NotFound
 from pointsbank.platform.database import UnitOfWork
-
-JournalChunk = tuple[list[dict[str, Any]], list[dict[str, Any]], dict[int, list[dict[str, Any]]]]
 
 
 async def head(uow: UnitOfWork) -> dict[str, Any]:
@@ -18,7 +17,7 @@ async def head(uow: UnitOfWork) -> dict[str, Any]:
     connection = await uow.connection()
     row = await connection.fetchrow(
         """
-        SELECT entry_number, block_number, hash, algorithm, recorded_at
+        SELECT entry_number, hash, algorithm, recorded_at
           FROM bank.ledger_heads WHERE community_id = $1
         """,
         uow.community_id,
@@ -28,56 +27,33 @@ async def head(uow: UnitOfWork) -> dict[str, Any]:
     return dict(row)
 
 
-async def read_journal(uow: UnitOfWork, entries_per_read: int) -> AsyncIterator[JournalChunk]:
-    """Yield whole blocks with their entries and postings, about ``entries_per_read`` entries at a time.
-
-    Entries that no block claims come with the blocks around them, so that a check sees them too.
-    """
+async def read_journal(uow: UnitOfWork, lines_per_read: int) -> AsyncIterator[list[tuple[Line, bytes]]]:
+    """Yield the journal in order, each line with the chain's hash stored beside it."""
     connection = await uow.connection()
-    block, entry = 0, 0
+    number, line = 0, 0
     while True:
-        blocks = await connection.fetch(
-            """
-            SELECT number, first_entry, last_entry, previous_hash, hash FROM bank.blocks
-             WHERE community_id = $1 AND number > $2 AND first_entry <= $3::bigint + $4::bigint
-             ORDER BY number LIMIT $4::bigint
-            """,
-            uow.community_id,
-            block,
-            entry,
-            entries_per_read,
-        )
-        # The last read takes whatever entries are left, claimed by a block or not.
-        last = blocks[-1]["last_entry"] if blocks else 2**62
         rows = await connection.fetch(
             """
-            SELECT number, id, block_number, kind, source_kind, source_id, actor_ref, subject_ref,
-                   policy_version, occurred_at, recorded_at, key, fingerprint, reverses, leaf_hash
-              FROM bank.journal_entries
-             WHERE community_id = $1 AND number > $2 AND number <= $3 ORDER BY number
+            SELECT l.community_id, l.number, l.line, l.id, l.kind::text AS kind,
+                   l.source_kind::text AS source_kind, l.source_id, l.actor_ref, l.subject_ref,
+                   l.policy_version, l.occurred_at, l.recorded_at, l.reverses, d.id AS debit, c.id AS credit,
+                   l.amount, l.debit_after, l.credit_after, l.expires_on, l.hash
+              FROM (SELECT * FROM bank.journal_lines
+                     WHERE community_id = $1 AND (number, line) > ($2, $3)
+                     ORDER BY number, line LIMIT $4) l
+              JOIN bank.accounts d ON d.community_id = $1 AND d.number = l.debit
+              JOIN bank.accounts c ON c.community_id = $1 AND c.number = l.credit
+             ORDER BY l.number, l.line
             """,
             uow.community_id,
-            entry,
-            last,
+            number,
+            line,
+            lines_per_read,
         )
-        postings = await connection.fetch(
-            """
-            SELECT entry_number, line, account_id, commodity, amount, balance_after FROM bank.postings
-             WHERE community_id = $1 AND entry_number > $2 AND entry_number <= $3
-             ORDER BY entry_number, line
-            """,
-            uow.community_id,
-            entry,
-            last,
-        )
-        by_entry: dict[int, list[dict[str, Any]]] = defaultdict(list)
-        for posting in postings:
-            by_entry[posting["entry_number"]].append(dict(posting))
-        if blocks or rows:
-            yield [dict(each) for each in blocks], [dict(row) for row in rows], by_entry
-        if not blocks:
+        if not rows:
             return
-        block, entry = blocks[-1]["number"], last
+        yield [(Line(*tuple(row)[:-1]), row["hash"]) for row in rows]
+        number, line = rows[-1]["number"], rows[-1]["line"]
 
 
 async def balances(uow: UnitOfWork) -> dict[UUID, int]:
@@ -87,6 +63,18 @@ async def balances(uow: UnitOfWork) -> dict[UUID, int]:
         "SELECT account_id, balance FROM bank.balances WHERE community_id = $1", uow.community_id
     )
     return {row["account_id"]: row["balance"] for row in rows}
+
+
+async def accounts(uow: UnitOfWork) -> dict[UUID, AccountCode]:
+    """Return what every account says it is for, whose and of what, by its id."""
+    connection = await uow.connection()
+    rows = await connection.fetch(
+        "SELECT id, kind, owner_ref, commodity FROM bank.accounts WHERE community_id = $1", uow.community_id
+    )
+    return {
+        row["id"]: AccountCode(AccountKind(row["kind"]), row["owner_ref"], Commodity(row["commodity"]))
+        for row in rows
+    }
 
 
 async def open_holds(uow: UnitOfWork) -> dict[UUID, int]:
@@ -117,14 +105,14 @@ async def insert_seal(uow: UnitOfWork, seal: dict[str, Any]) -> bool:
     connection = await uow.connection()
     status = await connection.execute(
         """
-        INSERT INTO bank.seals (community_id, entry_number, block_number, hash, algorithm, public_key,
+        INSERT INTO bank.seals (community_id, entry_number, hash, merkle_root, algorithm, public_key,
                                 signature, sealed_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
         """,
         uow.community_id,
         seal["entry_number"],
-        seal["block_number"],
         seal["hash"],
+        seal["merkle_root"],
         seal["algorithm"],
         seal["public_key"],
         seal["signature"],
@@ -138,7 +126,7 @@ async def last_seal(uow: UnitOfWork) -> dict[str, Any] | None:
     connection = await uow.connection()
     row = await connection.fetchrow(
         """
-        SELECT entry_number, block_number, hash, algorithm, public_key, signature, sealed_at
+        SELECT entry_number, hash, merkle_root, algorithm, public_key, signature, sealed_at
           FROM bank.seals WHERE community_id = $1 ORDER BY entry_number DESC LIMIT 1
         """,
         uow.community_id,

@@ -16,8 +16,10 @@ from pointsbank.platform.database import UnitOfWork
 from services.ledger.tables import HoldRow
 
 
-async def insert(uow: UnitOfWork, hold: Hold, *, policy_version: int, source_id: UUID) -> None:
-    """Write a hold that has just been opened."""
+async def insert(
+    uow: UnitOfWork, hold: Hold, *, policy_version: int, source_id: UUID, opened_by: int
+) -> None:
+    """Write a hold that has just been opened. opened_by: the number of its entry."""
     uow.session.add(
         HoldRow(
             community_id=uow.community_id,
@@ -31,37 +33,56 @@ async def insert(uow: UnitOfWork, hold: Hold, *, policy_version: int, source_id:
             source_id=source_id,
             opened_at=uow.clock.now(),
             expires_at=hold.expires_at,
+            opened_by=opened_by,
         )
     )
     await uow.session.flush()
 
 
-async def insert_ended(uow: UnitOfWork, holds: Sequence[tuple[Hold, int, UUID, datetime, datetime]]) -> None:
-    """Write holds that already ended: (hold, policy version, source, opened at, ended at) each."""
+async def insert_many(uow: UnitOfWork, holds: Sequence[tuple[Hold, int, UUID, datetime, int]]) -> None:
+    """Write open holds: (hold, policy version, source, opened at, opening entry's number) each."""
     connection = await uow.connection()
-    columns = list(zip(*holds, strict=True)) if holds else [()] * 5
-    taken: Sequence[Hold] = columns[0]
+    taken, policies, sources, opened, numbers = (list(column) for column in zip(*holds, strict=True))
     await connection.execute(
         """
         INSERT INTO bank.holds (community_id, id, member_ref, partner_ref, amount, captured, state,
-                                policy_version, source_id, opened_at, expires_at, ended_at)
-        SELECT $1, u.*
-          FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[], $6::bigint[], $7::text[],
-                      $8::integer[], $9::uuid[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[])
-               AS u(id, member, partner, amount, captured, state, policy, source, opened, expires, ended)
+                                policy_version, source_id, opened_at, expires_at, opened_by)
+        SELECT $1, u.id, u.member, u.partner, u.amount, 0, 'open', u.policy, u.source, u.opened,
+               u.expires, u.by
+          FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[], $6::integer[], $7::uuid[],
+                      $8::timestamptz[], $9::timestamptz[], $10::bigint[])
+               AS u(id, member, partner, amount, policy, source, opened, expires, by)
         """,
         uow.community_id,
         [hold.id for hold in taken],
         [hold.member for hold in taken],
         [hold.partner for hold in taken],
         [hold.amount for hold in taken],
-        [hold.captured for hold in taken],
-        [hold.state.value for hold in taken],
-        list(columns[1]),
-        list(columns[2]),
-        list(columns[3]),
+        policies,
+        sources,
+        opened,
         [hold.expires_at for hold in taken],
-        list(columns[4]),
+        numbers,
+    )
+
+
+async def save_many(uow: UnitOfWork, holds: Sequence[tuple[Hold, datetime, int]]) -> None:
+    """Write how open holds ended: (hold as ended, ended at, last entry's number) each."""
+    connection = await uow.connection()
+    taken, ended, numbers = (list(column) for column in zip(*holds, strict=True))
+    await connection.execute(
+        """
+        UPDATE bank.holds h SET state = u.state, captured = u.captured, ended_at = u.ended, ended_by = u.by
+          FROM unnest($2::uuid[], $3::text[], $4::bigint[], $5::timestamptz[], $6::bigint[])
+               AS u(id, state, captured, ended, by)
+         WHERE h.community_id = $1 AND h.id = u.id
+        """,
+        uow.community_id,
+        [hold.id for hold in taken],
+        [hold.state.value for hold in taken],
+        [hold.captured for hold in taken],
+        ended,
+        numbers,
     )
 
 
@@ -98,12 +119,13 @@ async def overdue(
     return [(expired, hold_id) for expired, hold_id in await uow.session.exec(query)]
 
 
-async def save(uow: UnitOfWork, hold: Hold) -> None:
-    """Write how a locked hold ended."""
+async def save(uow: UnitOfWork, hold: Hold, *, ended_by: int) -> None:
+    """Write how a locked hold ended. ended_by: the number of its last entry."""
     row = await uow.session.get_one(HoldRow, (uow.community_id, hold.id))
     row.state = hold.state.value
     row.captured = hold.captured
     row.ended_at = uow.clock.now()
+    row.ended_by = ended_by
     await uow.session.flush()
 
 

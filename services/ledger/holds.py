@@ -19,8 +19,14 @@ from services.ledger import hold_store, service
 
 async def open_hold(uow: UnitOfWork, hold: Hold, origin: Origin) -> None:
     """Set the hold's points aside. Raises InsufficientPoints."""
-    await service.post(uow, hold.opening(origin, at=uow.clock.now()))
-    await hold_store.insert(uow, hold, policy_version=origin.policy_version, source_id=origin.source_id)
+    opened = await service.post(uow, hold.opening(origin, at=uow.clock.now()))
+    await hold_store.insert(
+        uow,
+        hold,
+        policy_version=origin.policy_version,
+        source_id=origin.source_id,
+        opened_by=opened.number,
+    )
 
 
 async def lock_hold(uow: UnitOfWork, hold_id: UUID) -> Hold:
@@ -38,8 +44,8 @@ async def capture_hold(
     """
     hold, origin = await _locked(uow, hold_id, actor)
     captured, entry = hold.capture(amount, origin, at=uow.clock.now(), told_at=told_at)
-    await service.post(uow, entry)
-    await hold_store.save(uow, captured)
+    ended = await service.post(uow, entry)
+    await hold_store.save(uow, captured, ended_by=ended.number)
     return captured
 
 
@@ -47,8 +53,8 @@ async def void_hold(uow: UnitOfWork, hold_id: UUID, *, actor: UUID) -> Hold:
     """Give everything back. Raises NotFound, WrongState."""
     hold, origin = await _locked(uow, hold_id, actor)
     voided, entry = hold.void(origin, at=uow.clock.now())
-    await service.post(uow, entry)
-    await hold_store.save(uow, voided)
+    ended = await service.post(uow, entry)
+    await hold_store.save(uow, voided, ended_by=ended.number)
     return voided
 
 
@@ -56,8 +62,8 @@ async def expire_hold(uow: UnitOfWork, hold_id: UUID, *, actor: UUID) -> Hold:
     """Give everything back because the time has passed. Raises NotFound, WrongState, InvalidValue."""
     hold, origin = await _locked(uow, hold_id, actor)
     expired, entry = hold.expire(origin, at=uow.clock.now())
-    await service.post(uow, entry)
-    await hold_store.save(uow, expired)
+    ended = await service.post(uow, entry)
+    await hold_store.save(uow, expired, ended_by=ended.number)
     return expired
 
 
@@ -71,11 +77,16 @@ async def overdue_holds(
     return await hold_store.overdue(uow, after=after, limit=limit)
 
 
-async def record_ended_holds(
-    uow: UnitOfWork, holds: Sequence[tuple[Hold, int, UUID, datetime, datetime]]
+async def record_opened_holds(
+    uow: UnitOfWork, holds: Sequence[tuple[Hold, int, UUID, datetime, int]]
 ) -> None:
-    """Store holds whose entries were posted in bulk: (hold, policy version, source, opened, ended) each."""
-    await hold_store.insert_ended(uow, holds)
+    """Store holds whose entries were posted in bulk: (hold, policy version, source, opened, entry) each."""
+    await hold_store.insert_many(uow, holds)
+
+
+async def record_ended_holds(uow: UnitOfWork, holds: Sequence[tuple[Hold, datetime, int]]) -> None:
+    """Store how holds ended whose last entries were posted in bulk: (hold, ended, entry) each."""
+    await hold_store.save_many(uow, holds)
 
 
 async def _locked(uow: UnitOfWork, hold_id: UUID, actor: UUID) -> tuple[Hold, Origin]:

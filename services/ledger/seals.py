@@ -65,7 +65,6 @@ async def seal_head(uow: UnitOfWork, key: Ed25519PrivateKey) -> str:
     facts = {
         "community_id": uow.community_id,
         "entry_number": head["entry_number"],
-        "block_number": head["block_number"],
         "hash": head["hash"].hex(),
         "algorithm": head["algorithm"],
         "sealed_at": sealed_at.isoformat(),
@@ -74,7 +73,13 @@ async def seal_head(uow: UnitOfWork, key: Ed25519PrivateKey) -> str:
     signature = key.sign(_signed_text(facts))
     await audit_store.insert_seal(
         uow,
-        {**head, "public_key": public_key, "signature": signature, "sealed_at": sealed_at},
+        {
+            **head,
+            "merkle_root": bytes(32),
+            "public_key": public_key,
+            "signature": signature,
+            "sealed_at": sealed_at,
+        },
     )
     return json.dumps({**facts, "signature": signature.hex()})
 
@@ -111,7 +116,6 @@ def _checked(line: str, public_key: bytes | None) -> SealedHead:
         return SealedHead(
             community_id=seal["community_id"],
             entry_number=seal["entry_number"],
-            block_number=seal["block_number"],
             hash=bytes.fromhex(seal["hash"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError, InvalidSignature) as error:

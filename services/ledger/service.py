@@ -7,28 +7,36 @@ refusal stands only as long as its reason does. A posted key answers its first r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from pointsbank.domain import accounts
 from pointsbank.domain.accounts import AccountCode, AccountKind, Commodity
-from pointsbank.domain.errors import DomainError, InvalidValue, NotFound, WrongState
+from pointsbank.domain.errors import InvalidValue, NotFound, WrongState
 from pointsbank.domain.journal import (
+    REVERSIBLE,
     EntryKind,
-    IdempotencyKeyReused,
-    InsufficientPoints,
     JournalEntry,
     Origin,
-    Posting,
     SourceKind,
+    Transfer,
     reversal,
+    taken_back,
 )
 from pointsbank.domain.points import MilliPoints
 from pointsbank.domain.policy import Policy, UnknownServiceKind, parse_policy
 from pointsbank.platform.database import UnitOfWork
 from services.ledger import policy_store, store
-from services.ledger.store import Applied
+from services.ledger.batch import accounts_of
+from services.ledger.verdicts import (
+    UNKNOWN_ACCOUNT,
+    LinkedRefused,
+    recorded,
+    require_past,
+    reused,
+    verdict_of,
+)
 from services.ledger.views import (
     EntryInfo,
     EntryLeg,
@@ -38,13 +46,14 @@ from services.ledger.views import (
     TrialBalance,
     TrialBalanceLine,
     Verdict,
-    VerdictKind,
 )
 
 BATCH_ENTRIES_MAX = 2_000
 STATEMENT_LINES_MAX = 1_000
 PAGE_MAX = 200
 ALGORITHM = "sha256"
+LATE_AFTER = timedelta(days=1)
+"""What is recorded longer after it happened than this has an index of its own (``tables.LATE``)."""
 
 
 async def open_ledger(uow: UnitOfWork) -> None:
@@ -55,13 +64,26 @@ async def open_ledger(uow: UnitOfWork) -> None:
 async def post(uow: UnitOfWork, entry: JournalEntry) -> Recorded:
     """Record one entry in the caller's unit of work.
 
-    Raises InsufficientPoints, IdempotencyKeyReused, WrongState (already reversed).
+    The community's one lock is held until that ends: post last. Raises InsufficientPoints,
+    IdempotencyKeyReused, InvalidValue, WrongState (reversed before, its hold has ended), HoldExpired.
     """
     (verdict,) = await post_many(uow, [entry])
-    if verdict.error is not None:
-        raise verdict.error
-    assert verdict.number is not None
-    return Recorded(verdict.number, already=verdict.kind is VerdictKind.ALREADY)
+    return recorded(verdict)
+
+
+async def post_linked(uow: UnitOfWork, entries: Sequence[JournalEntry]) -> list[Recorded]:
+    """Record entries all or none, in order, in the caller's unit of work.
+
+    Raises what refused the first of them that could not be posted; nothing is then recorded.
+    """
+    if len(entries) > BATCH_ENTRIES_MAX:
+        raise InvalidValue(field="entries", rule="too_many")
+    verdicts = await _apply(uow, entries, links=[1] * len(entries))
+    refused = [verdict for verdict in verdicts if verdict.error is not None]
+    for verdict in refused:
+        if not isinstance(verdict.error, LinkedRefused):
+            recorded(verdict)
+    return [recorded(verdict) for verdict in verdicts]
 
 
 async def post_many(uow: UnitOfWork, entries: Sequence[JournalEntry]) -> list[Verdict]:
@@ -70,50 +92,32 @@ async def post_many(uow: UnitOfWork, entries: Sequence[JournalEntry]) -> list[Ve
     Each entry is posted or refused alone; a refusal never touches its neighbours. Accounts open at their
     first posting. A key that comes twice in ``entries`` is judged once.
     """
-    verdicts: dict[str, Verdict] = {}
     first: dict[str, JournalEntry] = {}
     for entry in entries:
         first.setdefault(entry.key, entry)
     unique = list(first.values())
-    recorded_at = uow.clock.now()
+    verdicts: dict[str, Verdict] = {}
     for start in range(0, len(unique), BATCH_ENTRIES_MAX):
         batch = unique[start : start + BATCH_ENTRIES_MAX]
-        applied = await store.apply_entries(uow, batch, recorded_at=recorded_at)
-        if any(result.verdict == "unknown_account" for result in applied):
-            # Nothing was tried, so that the order in which entries are judged is always the caller's.
-            await store.open_accounts(uow, (leg.account for entry in batch for leg in entry.postings))
-            applied = await store.apply_entries(uow, batch, recorded_at=recorded_at)
-        for entry, result in zip(batch, applied, strict=True):
-            verdicts[entry.key] = _verdict(uow, entry, result)
+        for entry, verdict in zip(batch, await _apply(uow, batch), strict=True):
+            verdicts[entry.key] = verdict
     return [
-        verdicts[entry.key]
-        if entry.fingerprint == first[entry.key].fingerprint
-        else Verdict(VerdictKind.REFUSED, None, IdempotencyKeyReused(key=entry.key))
-        for entry in entries
+        verdicts[entry.key] if entry.asks_the_same(first[entry.key]) else reused(entry) for entry in entries
     ]
 
 
-def _verdict(uow: UnitOfWork, entry: JournalEntry, applied: Applied) -> Verdict:
-    match applied.verdict:
-        case "posted":
-            return Verdict(VerdictKind.POSTED, applied.number)
-        case "already":
-            return Verdict(VerdictKind.ALREADY, applied.number)
-        case "key_reused":
-            return Verdict(VerdictKind.REFUSED, None, IdempotencyKeyReused(key=entry.key))
-        case "already_reversed" | "not_reversible":
-            state = "reversed" if applied.verdict == "already_reversed" else "not_an_earning"
-            error: DomainError = WrongState(what="journal_entry", state=state, action="reverse")
-            return Verdict(VerdictKind.REFUSED, None, error)
-        case "floor":
-            ids = {store.account_id(uow.community_id, leg.account): leg.account for leg in entry.postings}
-            account = ids[applied.account] if applied.account else entry.postings[0].account
-            asked = -sum(leg.amount for leg in entry.postings if leg.account == account)
-            available = applied.available or 0
-            error = InsufficientPoints(account_kind=account.kind, available=available, requested=asked)
-            return Verdict(VerdictKind.REFUSED, None, error)
-        case _:
-            return Verdict(VerdictKind.REFUSED, None, NotFound(what="account"))
+async def _apply(
+    uow: UnitOfWork, batch: Sequence[JournalEntry], *, links: Sequence[int] | None = None
+) -> list[Verdict]:
+    recorded_at = uow.clock.now()
+    for entry in batch:
+        require_past(entry, recorded_at)
+    applied = await store.apply_entries(uow, batch, recorded_at=recorded_at, links=links)
+    if applied[0].verdict == UNKNOWN_ACCOUNT:
+        # Nothing was tried, so that the order in which entries are judged is always the caller's.
+        await store.open_accounts(uow, accounts_of(batch))
+        applied = await store.apply_entries(uow, batch, recorded_at=recorded_at, links=links)
+    return [verdict_of(uow.community_id, entry, result) for entry, result in zip(batch, applied, strict=True)]
 
 
 async def balance(uow: UnitOfWork, code: AccountCode) -> int:
@@ -157,26 +161,53 @@ async def statement(
     if to <= from_:
         raise InvalidValue(field="to", rule="after_from")
     limit = max(1, min(limit, STATEMENT_LINES_MAX))
-    before = await store.last_entry_before(uow, from_)
-    through = await store.last_entry_before(uow, to)
-    rows = await store.lines(
-        uow, code, after_entry=max(before, after), through_entry=through, limit=limit + 1
-    )
-    shown = tuple(StatementLine(**row) for row in rows[:limit])
+    account = await _account(uow, code)
+    rows: list[dict[str, Any]] = []
+    opening = closing = 0
+    if account is not None:
+        before = await store.last_entry_before(uow, from_)
+        through = await store.last_entry_before(uow, to)
+        rows = await store.lines(
+            uow, account, after_entry=max(before, after), through_entry=through, limit=limit + 1
+        )
+        opening = await store.balance_at_entry(uow, account, before)
+        closing = await store.balance_at_entry(uow, account, through)
     return Statement(
         commodity=code.commodity,
         from_=from_,
         to=to,
-        opening=await store.balance_at_entry(uow, code, before),
-        lines=shown,
-        closing=await store.balance_at_entry(uow, code, through),
+        opening=opening,
+        lines=tuple(StatementLine(**row) for row in rows[:limit]),
+        closing=closing,
         more=len(rows) > limit,
     )
 
 
 async def balance_as_of(uow: UnitOfWork, code: AccountCode, at: datetime) -> int:
     """Return what the account had just before ``at``, as the bank knew it then (recorded time)."""
-    return await store.balance_at_entry(uow, code, await store.last_entry_before(uow, at))
+    account = await _account(uow, code)
+    if account is None:
+        return 0
+    return await store.balance_at_entry(uow, account, await store.last_entry_before(uow, at))
+
+
+async def balance_as_happened(uow: UnitOfWork, code: AccountCode, at: datetime) -> int:
+    """Return what the account had just before ``at``, as the bank knows it today (occurred time).
+
+    What was recorded by then, and what had happened by then but was recorded later. Nothing is recorded
+    before it happens, so nothing recorded by then has to be taken off again.
+    """
+    account = await _account(uow, code)
+    if account is None:
+        return 0
+    known = await store.last_entry_before(uow, at)
+    soon = await store.last_entry_before(uow, at + LATE_AFTER)
+    late = await store.recorded_late(uow, account, at, after_entry=known, soon=soon)
+    return await store.balance_at_entry(uow, account, known) + late
+
+
+async def _account(uow: UnitOfWork, code: AccountCode) -> int | None:
+    return (await store.account_numbers(uow, [code])).get(code)
 
 
 async def trial_balance(uow: UnitOfWork) -> TrialBalance:
@@ -216,16 +247,18 @@ async def _with_legs(uow: UnitOfWork, rows: list[dict[str, Any]]) -> list[EntryI
         return []
     numbers = [row["number"] for row in rows]
     legs: dict[int, list[EntryLeg]] = {number: [] for number in numbers}
-    for row in await store.postings_of(uow, numbers):
-        legs[row["entry_number"]].append(
-            EntryLeg(
-                account_kind=AccountKind(row["kind"]),
-                owner_ref=row["owner_ref"],
-                commodity=Commodity(row["commodity"]),
-                amount=row["amount"],
-                balance_after=row["balance_after"],
+    for row in await store.lines_of(uow, numbers):
+        for side, sign in (("credit", -1), ("debit", 1)):
+            legs[row["number"]].append(
+                EntryLeg(
+                    account_kind=AccountKind(row[f"{side}_kind"]),
+                    owner_ref=row[f"{side}_owner"],
+                    commodity=Commodity(row["commodity"]),
+                    amount=sign * row["amount"],
+                    balance_after=row[f"{side}_after"],
+                    expires_on=row["expires_on"] if side == "debit" else None,
+                )
             )
-        )
     return [
         EntryInfo(
             **{name: row[name] for name in EntryInfo.__slots__ if name != "legs"},
@@ -235,19 +268,18 @@ async def _with_legs(uow: UnitOfWork, rows: list[dict[str, Any]]) -> list[EntryI
     ]
 
 
-async def reverse(uow: UnitOfWork, number: int, *, actor: UUID) -> Recorded:
-    """Post the mirror image of earning ``number``, once.
+async def reverse(
+    uow: UnitOfWork, number: int, *, actor: UUID, amount: MilliPoints | None = None
+) -> Recorded:
+    """Take back entry ``number``, whole or in part, once.
 
     Holds and settlements have endings of their own and are never reversed: the journal refuses it too.
-    actor: pseudonym of who decides. Raises NotFound, WrongState, InsufficientPoints (already spent).
+    actor: pseudonym of who decides. amount: how many milli-points of an entry in points go back; None for
+    everything. Raises NotFound, WrongState, InvalidValue, InsufficientPoints (already spent).
     """
     original = await entry(uow, number)
-    if original.kind != EntryKind.EARNING:
-        raise WrongState(what="journal_entry", state="not_an_earning", action="reverse")
-    postings = [
-        Posting(AccountCode(leg.account_kind, leg.owner_ref, leg.commodity), leg.amount)
-        for leg in original.legs
-    ]
+    if original.kind not in REVERSIBLE:
+        raise WrongState(what="journal_entry", state="not_reversible", action="reverse")
     origin = Origin(
         source_kind=SourceKind(original.source_kind),
         source_id=original.source_id,
@@ -255,7 +287,27 @@ async def reverse(uow: UnitOfWork, number: int, *, actor: UUID) -> Recorded:
         subject=original.subject_ref,
         policy_version=original.policy_version,
     )
-    return await post(uow, reversal(number, postings, origin=origin, occurred_at=original.occurred_at))
+    return await post(
+        uow,
+        reversal(number, _going_back(original, amount), origin=origin, occurred_at=uow.clock.now()),
+    )
+
+
+def _going_back(original: EntryInfo, amount: MilliPoints | None) -> list[Transfer]:
+    moved = [taken_back(transfer) for transfer in original.transfers]
+    if original.kind == EntryKind.CAPTURE:
+        # A refund: from the partner to what the member can spend; the rest was released at the capture.
+        moved = [
+            Transfer(back.source, accounts.available(back.target.owner), back.amount)
+            for back in moved
+            if back.source.kind is AccountKind.PARTNER_EARNED
+        ]
+    if amount is None:
+        return moved
+    moved = [back for back in moved if back.commodity is Commodity.POINT]
+    if len(moved) != 1 or not 0 < amount <= moved[0].amount:
+        raise InvalidValue(field="amount", rule="within_entry")
+    return [Transfer(moved[0].source, moved[0].target, amount)]
 
 
 async def add_policy(

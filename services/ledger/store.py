@@ -1,4 +1,4 @@
-"""The journal in PostgreSQL. Entries go in through ``bank.apply_entries`` and no other way."""
+"""The journal in PostgreSQL. Lines go in through ``bank.apply_entries`` and no other way."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
+
+import asyncpg
 
 from pointsbank.domain.accounts import AccountCode, AccountKind, Commodity
 from pointsbank.domain.journal import JournalEntry
 from pointsbank.platform.database import UnitOfWork
-from pointsbank.platform.ids import uuid7
-
-ACCOUNT_NAMESPACE = UUID("6d1f8f0a-3f0e-5c52-9a53-6f7b1f3a9c11")
+from services.ledger.batch import Columns, account_id, pack
 
 APPLY = """
-SELECT o_place, o_verdict, o_number, o_account, o_available
-  FROM bank.apply_entries($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
- ORDER BY o_place
+SELECT o_first, o_verdicts, o_numbers, o_accounts, o_available
+  FROM bank.apply_entries($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 """
+
+OPEN = "SELECT bank.open_accounts($1, $2, $3, $4, $5, $6, $7)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,90 +29,72 @@ class Applied:
 
     verdict: str
     number: int | None
-    account: UUID | None
-    available: int | None
-
-
-def account_id(community_id: int, code: AccountCode) -> UUID:
-    """Return the id an account has: derived from its code, so that no look-up is needed."""
-    return uuid5(ACCOUNT_NAMESPACE, f"{community_id}:{code}")
+    account: UUID | None = None
+    available: int | None = None
 
 
 async def apply_entries(
-    uow: UnitOfWork, entries: Sequence[JournalEntry], *, recorded_at: datetime
+    uow: UnitOfWork,
+    entries: Sequence[JournalEntry],
+    *,
+    recorded_at: datetime,
+    links: Sequence[int] | None = None,
+    recorded: Sequence[datetime] | None = None,
 ) -> list[Applied]:
     """Apply a batch in order and return a verdict for each entry. Keys must differ within the batch."""
-    leg_entries: list[int] = []
-    leg_accounts: list[UUID] = []
-    leg_amounts: list[int] = []
-    for place, entry in enumerate(entries, start=1):
-        for posting in entry.postings:
-            leg_entries.append(place)
-            leg_accounts.append(account_id(uow.community_id, posting.account))
-            leg_amounts.append(posting.amount)
+    columns = pack(uow.community_id, entries, links=links, recorded=recorded)
     connection = await uow.connection()
-    rows = await connection.fetch(
-        APPLY,
-        uow.community_id,
-        recorded_at,
-        [uuid7() for _ in entries],
-        [entry.kind.value for entry in entries],
-        [entry.origin.source_kind.value for entry in entries],
-        [entry.origin.source_id for entry in entries],
-        [entry.origin.actor for entry in entries],
-        [entry.origin.subject for entry in entries],
-        [entry.origin.policy_version for entry in entries],
-        [entry.occurred_at for entry in entries],
-        [entry.key for entry in entries],
-        [entry.fingerprint for entry in entries],
-        [entry.reverses for entry in entries],
-        leg_entries,
-        leg_accounts,
-        leg_amounts,
-    )
-    return [Applied(row["o_verdict"], row["o_number"], row["o_account"], row["o_available"]) for row in rows]
+    return await apply_on(connection, uow.community_id, columns, len(entries), recorded_at=recorded_at)
+
+
+async def apply_on(
+    connection: asyncpg.Connection,
+    community_id: int,
+    columns: Columns,
+    entries: int,
+    *,
+    recorded_at: datetime,
+) -> list[Applied]:
+    """Apply a packed batch of so many entries on a connection, in whatever transaction that is in.
+
+    Outside any it is a transaction of its own, in one round trip.
+    """
+    answer = await connection.fetchrow(APPLY, community_id, recorded_at, *columns)
+    first, verdicts, numbers, accounts, available = answer
+    if verdicts is None:
+        return [Applied("posted", number) for number in range(first, first + entries)]
+    nothing = [None] * entries
+    return [
+        Applied(*each)
+        for each in zip(verdicts, numbers or nothing, accounts or nothing, available or nothing, strict=True)
+    ]
 
 
 async def open_accounts(uow: UnitOfWork, codes: Iterable[AccountCode]) -> None:
     """Open the accounts that are not open yet, with a balance of zero."""
+    connection = await uow.connection()
+    await open_accounts_on(connection, uow.community_id, codes, at=uow.clock.now())
+
+
+async def open_accounts_on(
+    connection: asyncpg.Connection, community_id: int, codes: Iterable[AccountCode], *, at: datetime
+) -> None:
+    """Open accounts on a connection, in whatever transaction that is in."""
     wanted = sorted(set(codes))
-    ids = [account_id(uow.community_id, code) for code in wanted]
-    columns = (
-        ids,
+    await connection.execute(
+        OPEN,
+        community_id,
+        at,
+        [account_id(community_id, code) for code in wanted],
         [code.kind.value for code in wanted],
         [code.owner for code in wanted],
         [code.commodity.value for code in wanted],
         [code.floor for code in wanted],
     )
-    connection = await uow.connection()
-    await connection.execute(
-        """
-        INSERT INTO bank.accounts (community_id, id, kind, owner_ref, commodity, floor, opened_at)
-        SELECT $1, u.id, u.kind, u.owner, u.commodity, u.floor, $7
-          FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::bigint[])
-               AS u(id, kind, owner, commodity, floor)
-        ON CONFLICT DO NOTHING
-        """,
-        uow.community_id,
-        *columns,
-        uow.clock.now(),
-    )
-    await connection.execute(
-        """
-        INSERT INTO bank.balances (community_id, account_id, commodity, floor)
-        SELECT $1, u.id, u.commodity, u.floor
-          FROM unnest($2::uuid[], $3::text[], $4::bigint[]) AS u(id, commodity, floor)
-        ON CONFLICT DO NOTHING
-        """,
-        uow.community_id,
-        ids,
-        columns[3],
-        columns[4],
-    )
 
 
 async def open_ledger(uow: UnitOfWork, *, algorithm: str) -> None:
-    """Write the head row of a community that has none: no entry, no block, the genesis hash."""
+    """Write the head row of a community that has none: no entry, the genesis hash."""
     connection = await uow.connection()
     await connection.execute(
         """
@@ -140,77 +123,132 @@ async def balances(uow: UnitOfWork, codes: Sequence[AccountCode]) -> dict[Accoun
     return {code: found.get(code, 0) for code in codes}
 
 
-async def earned_between(
-    uow: UnitOfWork, codes: Sequence[AccountCode], from_: datetime, to: datetime
-) -> dict[AccountCode, int]:
-    """Return what visits (reversals counted back) put on each account, ``occurred_at`` in [from_, to)."""
+async def account_numbers(uow: UnitOfWork, codes: Sequence[AccountCode]) -> dict[AccountCode, int]:
+    """Return the number of each account that is open."""
     by_id = {account_id(uow.community_id, code): code for code in codes}
     connection = await uow.connection()
     rows = await connection.fetch(
         """
-        SELECT p.account_id, sum(p.amount)::bigint AS earned
-          FROM bank.postings p
-          JOIN bank.journal_entries e ON e.community_id = p.community_id AND e.number = p.entry_number
-         WHERE p.community_id = $1 AND p.account_id = ANY ($2::uuid[])
-           AND e.community_id = $1 AND e.occurred_at >= $3 AND e.occurred_at < $4
-           AND e.source_kind = 'visit' AND e.kind IN ('earning', 'reversal')
-         GROUP BY p.account_id
+        SELECT account_id, account_number FROM bank.balances
+         WHERE community_id = $1 AND account_id = ANY ($2::uuid[])
         """,
         uow.community_id,
         list(by_id),
+    )
+    return {by_id[row["account_id"]]: row["account_number"] for row in rows}
+
+
+async def earned_between(
+    uow: UnitOfWork, codes: Sequence[AccountCode], from_: datetime, to: datetime
+) -> dict[AccountCode, int]:
+    """Return what visits (reversals counted back) put on each account, ``occurred_at`` in [from_, to).
+
+    Nothing is recorded before it happened: lines recorded before ``from_`` need not be read.
+    """
+    numbers = await account_numbers(uow, codes)
+    by_number = {number: code for code, number in numbers.items()}
+    connection = await uow.connection()
+    rows = await connection.fetch(
+        """
+        SELECT u.account, e.earned
+          FROM (SELECT bank.number_before($1, $3) AS number OFFSET 0) start
+         CROSS JOIN unnest($2::integer[]) AS u(account)
+         CROSS JOIN LATERAL (
+               SELECT sum(s.amount)::bigint AS earned
+                 FROM (SELECT l.amount FROM bank.journal_lines l
+                        WHERE l.community_id = $1 AND l.debit = u.account AND l.number > start.number
+                          AND l.occurred_at >= $3 AND l.occurred_at < $4
+                          AND l.source_kind = 'visit' AND l.kind = 'earning'
+                       UNION ALL
+                       SELECT -l.amount FROM bank.journal_lines l
+                        WHERE l.community_id = $1 AND l.credit = u.account AND l.number > start.number
+                          AND l.occurred_at >= $3 AND l.occurred_at < $4
+                          AND l.source_kind = 'visit' AND l.kind = 'reversal') s) e
+         WHERE e.earned IS NOT NULL
+        """,
+        uow.community_id,
+        list(by_number),
         from_,
         to,
     )
-    found = {by_id[row["account_id"]]: row["earned"] for row in rows}
+    found = {by_number[row["account"]]: row["earned"] for row in rows}
     return {code: found.get(code, 0) for code in codes}
 
 
 async def last_entry_before(uow: UnitOfWork, at: datetime) -> int:
     """Return the number of the last entry recorded before ``at``; 0 when there is none."""
     connection = await uow.connection()
-    number = await connection.fetchval(
-        """
-        SELECT last_entry FROM bank.blocks
-         WHERE community_id = $1 AND recorded_at < $2 ORDER BY recorded_at DESC, number DESC LIMIT 1
-        """,
-        uow.community_id,
-        at,
-    )
-    return int(number or 0)
+    return int(await connection.fetchval("SELECT bank.number_before($1, $2)", uow.community_id, at))
 
 
-async def balance_at_entry(uow: UnitOfWork, code: AccountCode, entry_number: int) -> int:
-    """Return the account's balance once entry ``entry_number`` had been recorded."""
+async def balance_at_entry(uow: UnitOfWork, account: int, entry_number: int) -> int:
+    """Return the balance of the account of that number once entry ``entry_number`` had been recorded."""
     connection = await uow.connection()
     balance = await connection.fetchval(
-        """
-        SELECT balance_after FROM bank.postings
-         WHERE community_id = $1 AND account_id = $2 AND entry_number <= $3
-         ORDER BY entry_number DESC, line DESC LIMIT 1
-        """,
-        uow.community_id,
-        account_id(uow.community_id, code),
-        entry_number,
+        "SELECT bank.balance_at($1, $2, $3)", uow.community_id, account, entry_number
     )
     return int(balance or 0)
 
 
+async def recorded_late(uow: UnitOfWork, account: int, at: datetime, *, after_entry: int, soon: int) -> int:
+    """Return what happened to an account before ``at`` but was recorded after entry ``after_entry``.
+
+    soon: the number of the last entry recorded within a day of ``at``. Up to there every line of the account
+    is looked at; behind it only those that came more than a day late, which have an index of their own.
+    """
+    connection = await uow.connection()
+    total = await connection.fetchval(
+        """
+        SELECT sum(s.amount)::bigint FROM (
+            SELECT l.amount FROM bank.journal_lines l
+             WHERE l.community_id = $1 AND l.debit = $2 AND l.number > $4 AND l.number <= $5
+               AND l.occurred_at < $3
+            UNION ALL
+            SELECT -l.amount FROM bank.journal_lines l
+             WHERE l.community_id = $1 AND l.credit = $2 AND l.number > $4 AND l.number <= $5
+               AND l.occurred_at < $3
+            UNION ALL
+            SELECT l.amount FROM bank.journal_lines l
+             WHERE l.community_id = $1 AND l.debit = $2 AND l.number > $5 AND l.occurred_at < $3
+               AND l.recorded_at - l.occurred_at > interval '1 day'
+            UNION ALL
+            SELECT -l.amount FROM bank.journal_lines l
+             WHERE l.community_id = $1 AND l.credit = $2 AND l.number > $5 AND l.occurred_at < $3
+               AND l.recorded_at - l.occurred_at > interval '1 day') s
+        """,
+        uow.community_id,
+        account,
+        at,
+        after_entry,
+        soon,
+    )
+    return int(total or 0)
+
+
 async def lines(
-    uow: UnitOfWork, code: AccountCode, *, after_entry: int, through_entry: int, limit: int
+    uow: UnitOfWork, account: int, *, after_entry: int, through_entry: int, limit: int
 ) -> list[dict[str, Any]]:
-    """Return the account's postings with their entries, entry numbers in (after_entry, through_entry]."""
+    """Return an account's postings in order, entry numbers in (after_entry, through_entry]."""
     connection = await uow.connection()
     rows = await connection.fetch(
         """
-        SELECT e.number, e.kind, e.source_kind, e.source_id, e.occurred_at, e.recorded_at, e.policy_version,
-               p.amount, p.balance_after
-          FROM bank.postings p
-          JOIN bank.journal_entries e ON e.community_id = $1 AND e.number = p.entry_number
-         WHERE p.community_id = $1 AND p.account_id = $2 AND p.entry_number > $3 AND p.entry_number <= $4
-         ORDER BY p.entry_number, p.line LIMIT $5
+        SELECT s.number, s.kind::text AS kind, s.source_kind::text AS source_kind, s.source_id, s.occurred_at,
+               s.recorded_at, s.policy_version, s.amount, s.balance_after, s.expires_on
+          FROM ((SELECT l.number, l.line, l.kind, l.source_kind, l.source_id, l.occurred_at, l.recorded_at,
+                        l.policy_version, l.amount, l.debit_after AS balance_after, l.expires_on
+                   FROM bank.journal_lines l
+                  WHERE l.community_id = $1 AND l.debit = $2 AND l.number > $3 AND l.number <= $4
+                  ORDER BY l.number, l.line LIMIT $5)
+                UNION ALL
+                (SELECT l.number, l.line, l.kind, l.source_kind, l.source_id, l.occurred_at, l.recorded_at,
+                        l.policy_version, -l.amount, l.credit_after, NULL
+                   FROM bank.journal_lines l
+                  WHERE l.community_id = $1 AND l.credit = $2 AND l.number > $3 AND l.number <= $4
+                  ORDER BY l.number, l.line LIMIT $5)) s
+         ORDER BY s.number, s.line LIMIT $5
         """,
         uow.community_id,
-        account_id(uow.community_id, code),
+        account,
         after_entry,
         through_entry,
         limit,
@@ -240,15 +278,16 @@ async def trial_balance(uow: UnitOfWork) -> list[tuple[AccountKind, Commodity, i
 async def entries(
     uow: UnitOfWork, *, after: int, limit: int, kind: str | None = None, descending: bool = False
 ) -> list[dict[str, Any]]:
-    """Return entries beyond number ``after`` in recorded order (or back from it), without postings."""
+    """Return the first lines of entries beyond number ``after`` in recorded order (or back from it)."""
     connection = await uow.connection()
     comparison, order = ("<", "DESC") if descending else (">", "ASC")
     rows = await connection.fetch(
         f"""
-        SELECT number, id, block_number, kind, source_kind, source_id, actor_ref, subject_ref, policy_version,
-               occurred_at, recorded_at, key, fingerprint, reverses, leaf_hash
-          FROM bank.journal_entries
-         WHERE community_id = $1 AND number {comparison} $2 AND ($3::text IS NULL OR kind = $3)
+        SELECT number, id, kind::text AS kind, source_kind::text AS source_kind, source_id, actor_ref,
+               subject_ref, policy_version, occurred_at, recorded_at, reverses, hash
+          FROM bank.journal_lines
+         WHERE community_id = $1 AND number {comparison} $2 AND line = 1
+           AND ($3::text IS NULL OR kind::text = $3)
          ORDER BY number {order} LIMIT $4
         """,  # noqa: S608 - two fixed words, no input
         uow.community_id,
@@ -259,17 +298,19 @@ async def entries(
     return [dict(row) for row in rows]
 
 
-async def postings_of(uow: UnitOfWork, numbers: Sequence[int]) -> list[dict[str, Any]]:
-    """Return the postings of the numbered entries with their accounts, in order."""
+async def lines_of(uow: UnitOfWork, numbers: Sequence[int]) -> list[dict[str, Any]]:
+    """Return the lines of the numbered entries with the accounts of both sides, in order."""
     connection = await uow.connection()
     rows = await connection.fetch(
         """
-        SELECT p.entry_number, p.line, p.account_id, p.commodity, p.amount, p.balance_after,
-               a.kind, a.owner_ref
-          FROM bank.postings p
-          JOIN bank.accounts a ON a.community_id = $1 AND a.id = p.account_id
-         WHERE p.community_id = $1 AND p.entry_number = ANY ($2::bigint[])
-         ORDER BY p.entry_number, p.line
+        SELECT l.number, l.line, l.amount, l.debit_after, l.credit_after, l.expires_on,
+               d.kind AS debit_kind, d.owner_ref AS debit_owner, c.kind AS credit_kind,
+               c.owner_ref AS credit_owner, c.commodity
+          FROM bank.journal_lines l
+          JOIN bank.accounts d ON d.community_id = $1 AND d.number = l.debit
+          JOIN bank.accounts c ON c.community_id = $1 AND c.number = l.credit
+         WHERE l.community_id = $1 AND l.number = ANY ($2::bigint[])
+         ORDER BY l.number, l.line
         """,
         uow.community_id,
         numbers,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
-from pointsbank.domain.accounts import AccountKind, Commodity
+from pointsbank.domain.accounts import AccountCode, AccountKind, Commodity
 from pointsbank.domain.errors import DomainError
+from pointsbank.domain.journal import Transfer
 
 
 class VerdictKind(StrEnum):
@@ -49,6 +50,7 @@ class StatementLine:
     policy_version: int
     amount: int
     balance_after: int
+    expires_on: date | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +105,15 @@ class EntryLeg:
     commodity: Commodity
     amount: int
     balance_after: int
+    expires_on: date | None
 
 
 @dataclass(frozen=True, slots=True)
 class EntryInfo:
-    """A recorded entry with its postings."""
+    """A recorded entry with its postings: of each transfer the giving side, then the receiving one.
+
+    hash: the chain's at the entry's first line.
+    """
 
     number: int
     kind: str
@@ -119,8 +125,20 @@ class EntryInfo:
     occurred_at: datetime
     recorded_at: datetime
     reverses: int | None
-    leaf_hash: bytes
+    hash: bytes
     legs: tuple[EntryLeg, ...]
+
+    @property
+    def transfers(self) -> tuple[Transfer, ...]:
+        """What the entry moved, without the days on which lots expire."""
+        return tuple(
+            Transfer(
+                AccountCode(giving.account_kind, giving.owner_ref, giving.commodity),
+                AccountCode(getting.account_kind, getting.owner_ref, getting.commodity),
+                getting.amount,
+            )
+            for giving, getting in zip(self.legs[::2], self.legs[1::2], strict=True)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +146,6 @@ class Head:
     """Where the chain ends."""
 
     entry_number: int
-    block_number: int
     hash: bytes
     algorithm: str
     recorded_at: datetime

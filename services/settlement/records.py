@@ -25,6 +25,7 @@ from pointsbank.platform.clock import local_date
 from pointsbank.platform.database import UnitOfWork
 from services.ledger import holds as ledger_holds
 from services.ledger import service as ledger
+from services.ledger.verdicts import recorded
 from services.ledger.views import VerdictKind
 from services.people import service as people
 from services.settlement import service, store
@@ -228,23 +229,31 @@ async def _post(uow: UnitOfWork, prepared: Sequence[_Prepared]) -> dict[UUID, Do
         for each, verdict in zip(prepared, opened, strict=True)
         if verdict.kind is VerdictKind.REFUSED and verdict.error is not None
     }
-    ended: list[tuple[_Prepared, Hold]] = []
-    entries = []
-    for each in prepared:
-        if each.past.id not in refused:
-            origin = replace(each.origin, actor=each.partner_id)
-            captured, entry = each.hold.capture(each.hold.amount, origin, at=each.record.at)
-            ended.append((each, captured))
-            entries.append(entry)
-    for verdict in await ledger.post_many(uow, entries) if entries else []:
-        if verdict.error is not None:
-            raise verdict.error
-    await ledger_holds.record_ended_holds(
+    held = [
+        (each, verdict.number)
+        for each, verdict in zip(prepared, opened, strict=True)
+        if each.past.id not in refused and verdict.number is not None
+    ]
+    if not held:
+        return refused
+    await ledger_holds.record_opened_holds(
         uow,
         [
-            (hold, each.origin.policy_version, each.past.id, each.record.at, each.record.at)
-            for each, hold in ended
+            (each.hold, each.origin.policy_version, each.past.id, each.record.at, number)
+            for each, number in held
         ],
+    )
+    ended: list[tuple[_Prepared, Hold]] = []
+    entries = []
+    for each, _ in held:
+        origin = replace(each.origin, actor=each.partner_id)
+        captured, entry = each.hold.capture(each.hold.amount, origin, at=each.record.at)
+        ended.append((each, captured))
+        entries.append(entry)
+    numbers = [recorded(verdict).number for verdict in await ledger.post_many(uow, entries)]
+    await ledger_holds.record_ended_holds(
+        uow,
+        [(hold, each.record.at, number) for (each, hold), number in zip(ended, numbers, strict=True)],
     )
     await store.insert_redemptions(
         uow,

@@ -96,7 +96,6 @@ class SettlementBatch(BankTable, table=True):
     __tablename__ = "settlement_batches"
     __table_args__ = (
         belongs_to("partners", "partner_id"),
-        belongs_to("journal_entries", "entry_number", key=("number",)),
         UniqueConstraint("community_id", "partner_id", "business_date", "sequence"),
         UniqueConstraint("community_id", "entry_number"),
         CheckConstraint("lines > 0", name="lines"),

@@ -73,8 +73,8 @@ async def journal_lines(url: str) -> tuple[int, bytes]:
         async def keep(part: bytes) -> None:
             parts.append(part)
 
-        await connection.copy_from_query("SELECT * FROM bank.postings", output=keep, format="csv")
-        entries = await connection.fetchval("SELECT count(*) FROM bank.journal_entries")
+        await connection.copy_from_query("SELECT * FROM bank.journal_lines", output=keep, format="csv")
+        entries = await connection.fetchval("SELECT count(*) FROM bank.journal_lines WHERE line = 1")
         return int(entries), b"".join(parts)
     finally:
         await connection.close()

@@ -48,7 +48,7 @@ async def test_a_command_without_up_gets_a_migrated_database_and_it_is_stopped_a
     async with app_database(read_settings(data=data)) as url:
         connection = await asyncpg.connect(url)
         assert await connection.fetchval("SELECT current_user::text") == APP
-        assert await connection.fetchval("SELECT to_regclass('bank.journal_entries') IS NOT NULL")
+        assert await connection.fetchval("SELECT to_regclass('bank.journal_lines') IS NOT NULL")
         await connection.close()
         with (
             pytest.raises(click.ClickException, match=r"\(process \d+\) is running on"),

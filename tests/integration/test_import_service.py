@@ -80,7 +80,9 @@ async def test_the_sample_records_become_visits_minutes_and_points(
     assert tuple(sums.values()) == (5, 385, 385, 5, 1, "record")
     (points,) = await fetch(
         database,
-        "SELECT sum(amount)::bigint AS points FROM bank.postings WHERE commodity = 'POINT' AND amount > 0",
+        "SELECT sum(l.amount)::bigint AS points FROM bank.journal_lines l"
+        " JOIN bank.accounts a ON a.community_id = l.community_id AND a.number = l.debit"
+        " WHERE a.kind = 'member_available'",
     )
     # 90 + 165 × 1.2 + 40 × 1.2 + 30 + 60 minutes at a point an hour
     assert points["points"] == 1_500 + 3_300 + 800 + 500 + 1_000
@@ -233,8 +235,7 @@ async def test_a_dry_run_says_what_the_import_does_and_writes_nothing(
     rows = [row("09:00", "10:00"), row("09:30", "10:30"), row("11:00", "12:00"), row("11:00", "12:00")]
     dry = await bring_in(database, tmp_path, rows, write=False)
     assert (
-        await fetch(database, "SELECT id FROM bank.visits UNION ALL SELECT id FROM bank.journal_entries")
-        == []
+        await fetch(database, "SELECT id FROM bank.visits UNION ALL SELECT id FROM bank.journal_lines") == []
     )
     wet = await bring_in(database, tmp_path, rows)
     assert dry.judged == wet.done

@@ -14,7 +14,7 @@ from pointsbank.domain import accounts
 from pointsbank.domain.accounts import Commodity
 from pointsbank.domain.errors import NotFound, WrongState
 from pointsbank.domain.hold import Hold, HoldExpired, HoldState
-from pointsbank.domain.journal import IdempotencyKeyReused, InsufficientPoints, reversal
+from pointsbank.domain.journal import IdempotencyKeyReused, InsufficientPoints, reversal, taken_back
 from pointsbank.domain.points import MilliPoints
 from pointsbank.domain.policy import DEFAULT_POLICY
 from pointsbank.platform.clock import FixedClock
@@ -197,17 +197,18 @@ async def test_a_reversal_mirrors_its_entry_once(ledger: Database) -> None:
         assert (await service.entry(uow, 2)).reverses == 1
 
 
-async def test_only_an_earning_can_be_reversed_in_the_domain_and_in_the_journal(ledger: Database) -> None:
+async def test_a_hold_cannot_be_reversed_in_the_domain_nor_in_the_journal(ledger: Database) -> None:
     async with ledger.unit_of_work(1) as uow:
         await service.post(uow, grant(MEMBER, 100, "g"))
         await holds.open_hold(uow, a_hold(60), origin(MEMBER))
-        with pytest.raises(WrongState, match="not_an_earning"):
+        with pytest.raises(WrongState, match="not_reversible"):
             await service.reverse(uow, 2, actor=NOBODY)
         opening = move(accounts.available(MEMBER), accounts.held(MEMBER), 60, "x")
-        mirror = reversal(2, opening.postings, origin=origin(MEMBER), occurred_at=NOON)
+        back = [taken_back(transfer) for transfer in opening.transfers]
+        mirror = reversal(2, back, origin=origin(MEMBER), occurred_at=NOON)
         (verdict,) = await service.post_many(uow, [mirror])
         assert isinstance(verdict.error, WrongState)
-        assert verdict.error.state == "not_an_earning"
+        assert verdict.error.state == "not_reversible"
 
 
 async def test_the_first_posting_on_new_accounts_keeps_the_order_of_its_batch(ledger: Database) -> None:
@@ -250,7 +251,7 @@ async def test_two_policies_added_at_once_get_numbers_of_their_own(ledger: Datab
 async def test_a_hold_that_no_entry_opened_is_refused_by_the_database(ledger: Database) -> None:
     with pytest.raises(IntegrityError, match="opened by no entry"):
         async with ledger.unit_of_work(1) as uow:
-            await hold_store.insert(uow, a_hold(10), policy_version=1, source_id=uuid4())
+            await hold_store.insert(uow, a_hold(10), policy_version=1, source_id=uuid4(), opened_by=1)
 
 
 async def test_a_hold_cannot_end_in_the_database_without_its_entry(ledger: Database) -> None:
@@ -261,7 +262,7 @@ async def test_a_hold_cannot_end_in_the_database_without_its_entry(ledger: Datab
     with pytest.raises(IntegrityError, match="ended by no entry"):
         async with ledger.unit_of_work(1) as uow:
             await hold_store.lock(uow, hold.id)
-            await hold_store.save(uow, replace(hold, state=HoldState.VOIDED))
+            await hold_store.save(uow, replace(hold, state=HoldState.VOIDED), ended_by=2)
 
 
 async def test_a_hold_that_has_ended_is_final_in_the_database(ledger: Database) -> None:
@@ -273,7 +274,7 @@ async def test_a_hold_that_has_ended_is_final_in_the_database(ledger: Database) 
     with pytest.raises(DBAPIError, match="stays as it is"):
         async with ledger.unit_of_work(1) as uow:
             await hold_store.lock(uow, hold.id)
-            await hold_store.save(uow, hold)
+            await hold_store.save(uow, hold, ended_by=3)
 
 
 async def test_a_reversal_of_points_already_spent_is_refused(ledger: Database) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -17,7 +18,7 @@ from pointsbank.domain.accounts import Commodity
 from pointsbank.domain.journal import InsufficientPoints
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
-from services.ledger import seals, service, store
+from services.ledger import seals, service
 from services.ledger.verification import Fault, Verification, verify
 from tests.ledgers import NOON, bare_ledger, grant, move
 
@@ -60,24 +61,38 @@ def faults(verification: Verification) -> list[Fault]:
     return [finding.fault for finding in verification.findings]
 
 
-# 1. An entry balances to zero in every commodity.
+# 1. An entry balances to zero in every commodity: each line gives one account what it takes from another.
+
+COPY_OF_ONE = """
+INSERT INTO bank.journal_lines
+       (number, amount, debit_after, credit_after, occurred_at, recorded_at, reverses, community_id,
+        policy_version, debit, credit, kind, source_kind, expires_on, line, id, source_id, actor_ref,
+        subject_ref, hash)
+SELECT {number}, {amount}, debit_after, credit_after, occurred_at, recorded_at, reverses, community_id,
+       policy_version, {debit}, credit, kind, source_kind, expires_on, {line}, {id}, source_id, actor_ref,
+       subject_ref, hash
+  FROM bank.journal_lines WHERE number = 1
+"""
+A_COPY = {"number": 4, "amount": "amount", "debit": "debit", "line": 1, "id": "gen_random_uuid()"}
 
 
-async def test_the_database_refuses_an_unbalanced_entry(owner: asyncpg.Connection) -> None:
-    account = store.account_id(1, accounts.available(MEMBER))
-    with pytest.raises(asyncpg.CheckViolationError, match="unbalanced in POINT by 5"):
-        await owner.execute("INSERT INTO bank.postings VALUES (1, 3, 3, $1, 'POINT', 5, 305)", account)
-
-
-async def test_a_posting_cannot_name_another_commodity_than_its_account_holds(
-    owner: asyncpg.Connection,
+@pytest.mark.parametrize("change", [{"debit": "credit"}, {"amount": 0}, {"amount": -1}])
+async def test_the_database_refuses_a_line_that_moves_nothing_between_two_accounts(
+    owner: asyncpg.Connection, change: dict[str, object]
 ) -> None:
-    account = store.account_id(1, accounts.available(MEMBER))
-    with pytest.raises(asyncpg.ForeignKeyViolationError):
-        await owner.execute(
-            "INSERT INTO bank.postings VALUES (1, 3, 3, $1, 'FEN', 5, 5), (1, 3, 4, $1, 'FEN', -5, 0)",
-            account,
-        )
+    with pytest.raises(asyncpg.CheckViolationError, match="ck_journal_lines_sound"):
+        await owner.execute(COPY_OF_ONE.format(**(A_COPY | change)))
+
+
+async def test_a_line_cannot_move_one_commodity_into_another(ledger: Database) -> None:
+    entry = grant(MEMBER, 5, "mixed")
+    (moved,) = entry.transfers
+    mixed = copy.copy(moved)
+    object.__setattr__(mixed, "target", accounts.service(MEMBER))
+    object.__setattr__(entry, "transfers", (mixed,))
+    with pytest.raises(asyncpg.CheckViolationError, match="moves one commodity"):
+        async with ledger.unit_of_work(1) as uow:
+            await service.post(uow, entry)
 
 
 # 2. No account passes its floor.
@@ -91,23 +106,15 @@ async def test_the_database_refuses_a_balance_below_its_floor(owner: asyncpg.Con
 async def test_an_account_of_a_member_cannot_be_opened_with_another_floor(app: asyncpg.Connection) -> None:
     with pytest.raises(asyncpg.CheckViolationError, match="ck_accounts_floor"):
         await app.execute(
-            "INSERT INTO bank.accounts VALUES (1, $1, 'member_available', $2, 'POINT', -500, now())",
-            uuid4(),
+            "SELECT bank.open_accounts(1, now(), ARRAY[$1::uuid], ARRAY['member_available'], ARRAY[$1::uuid],"
+            " ARRAY['POINT'], ARRAY[-500::bigint])",
             uuid4(),
         )
 
 
-async def test_a_balance_cannot_be_given_another_floor_than_its_account(app: asyncpg.Connection) -> None:
-    account = uuid4()
-    await app.execute(
-        "INSERT INTO bank.accounts VALUES (1, $1, 'member_held', $2, 'POINT', 0, now())", account, uuid4()
-    )
+async def test_a_balance_cannot_be_given_another_floor_than_its_account(owner: asyncpg.Connection) -> None:
     with pytest.raises(asyncpg.ForeignKeyViolationError):
-        await app.execute(
-            "INSERT INTO bank.balances (community_id, account_id, commodity, floor) "
-            "VALUES (1, $1, 'POINT', -9)",
-            account,
-        )
+        await owner.execute("UPDATE bank.balances SET floor = -9 WHERE floor = 0")
 
 
 async def test_sixteen_connections_spending_the_same_twenty_accounts_never_overdraw(
@@ -148,7 +155,7 @@ async def test_sixteen_connections_spending_the_same_twenty_accounts_never_overd
 # 3. The journal is append-only.
 
 APPEND_ONLY = (
-    *("journal_entries", "postings", "blocks", "seals", "policy_versions"),
+    *("journal_lines", "accounts", "seals", "merkle_nodes", "policy_versions"),
     *("settlement_batches", "settlement_lines", "reconciliations", "partner_events"),
 )
 
@@ -162,7 +169,7 @@ async def test_the_applications_role_has_no_right_to_change_the_journal(
         await app.execute(change.format(table))
 
 
-@pytest.mark.parametrize("table", ["journal_entries", "postings", "blocks", "balances"])
+@pytest.mark.parametrize("table", ["journal_lines", "balances", "accounts"])
 async def test_the_applications_role_cannot_write_the_journal_but_through_its_one_way(
     app: asyncpg.Connection, table: str
 ) -> None:
@@ -192,16 +199,8 @@ async def test_triggers_refuse_even_the_owner(owner: asyncpg.Connection, table: 
 
 
 async def test_the_database_refuses_a_second_entry_under_one_key(owner: asyncpg.Connection) -> None:
-    with pytest.raises(asyncpg.UniqueViolationError, match="uq_journal_entries_community_id_key"):
-        await owner.execute(
-            """
-            INSERT INTO bank.journal_entries
-            SELECT community_id, 4, gen_random_uuid(), block_number, kind, source_kind, source_id, actor_ref,
-                   subject_ref, policy_version, occurred_at, recorded_at, key, fingerprint, reverses,
-                   leaf_hash
-              FROM bank.journal_entries WHERE number = 1
-            """
-        )
+    with pytest.raises(asyncpg.UniqueViolationError, match="uq_journal_lines_id"):
+        await owner.execute(COPY_OF_ONE.format(**(A_COPY | {"id": "id"})))
 
 
 async def test_twenty_posts_of_one_key_at_once_post_one_entry(ledger: Database) -> None:
@@ -225,18 +224,13 @@ async def test_a_balance_that_is_not_the_sum_of_its_postings_is_found(
     assert faults(await verified(ledger)) == [Fault.BALANCE_MISMATCH]
 
 
-async def test_the_database_refuses_a_balance_that_was_not_posted(owner: asyncpg.Connection) -> None:
-    with pytest.raises(asyncpg.CheckViolationError, match="is not what was posted"):
-        await owner.execute("UPDATE bank.balances SET balance = balance + 1 WHERE floor = 0")
-
-
 async def test_the_database_refuses_a_new_account_with_a_balance(owner: asyncpg.Connection) -> None:
     account = uuid4()
     await owner.execute(
-        "INSERT INTO bank.accounts VALUES (1, $1, 'member_held', $2, 'POINT', 0, now())", account, uuid4()
+        "INSERT INTO bank.accounts VALUES (1, $1, 9, 'member_held', $2, 'POINT', 0, now())", account, uuid4()
     )
     with pytest.raises(asyncpg.CheckViolationError, match="is not what was posted"):
-        await owner.execute("INSERT INTO bank.balances VALUES (1, $1, 'POINT', 0, 5)", account)
+        await owner.execute("INSERT INTO bank.balances VALUES (1, $1, 9, 5, 0, 'POINT')", account)
 
 
 # 6. Every entry names its kind, source, actor, subject and policy.
@@ -250,7 +244,7 @@ async def test_no_entry_can_be_without_its_origin(owner: asyncpg.Connection, col
     nullable = await owner.fetchval(
         """
         SELECT is_nullable FROM information_schema.columns
-         WHERE table_schema = 'bank' AND table_name = 'journal_entries' AND column_name = $1
+         WHERE table_schema = 'bank' AND table_name = 'journal_lines' AND column_name = $1
         """,
         column,
     )
@@ -260,7 +254,7 @@ async def test_no_entry_can_be_without_its_origin(owner: asyncpg.Connection, col
 async def test_an_entry_cannot_cite_a_policy_that_does_not_exist(ledger: Database) -> None:
     entry = grant(MEMBER, 1, "cites")
     entry = replace(entry, origin=replace(entry.origin, policy_version=99))
-    with pytest.raises(asyncpg.ForeignKeyViolationError):
+    with pytest.raises(asyncpg.ForeignKeyViolationError, match="policy version 99"):
         async with ledger.unit_of_work(1) as uow:
             await service.post(uow, entry)
 
@@ -271,17 +265,17 @@ async def test_an_entry_cannot_cite_a_policy_that_does_not_exist(ledger: Databas
 async def tamper(owner: asyncpg.Connection, statement: str) -> None:
     """Do what only one who owns the database can: switch the walls off and rewrite the past."""
     async with owner.transaction():
-        for table in ("journal_entries", "postings", "blocks", "balances"):
+        for table in ("journal_lines", "balances", "accounts"):
             await owner.execute(f"ALTER TABLE bank.{table} DISABLE TRIGGER USER")
         await owner.execute(statement)
-        for table in ("journal_entries", "postings", "blocks", "balances"):
+        for table in ("journal_lines", "balances", "accounts"):
             await owner.execute(f"ALTER TABLE bank.{table} ENABLE TRIGGER USER")
 
 
 async def test_an_untouched_journal_verifies(ledger: Database) -> None:
     verification = await verified(ledger)
     assert verification.sound
-    assert (verification.entries, verification.blocks) == (3, 3)
+    assert (verification.entries, verification.lines) == (3, 3)
 
 
 @pytest.mark.parametrize(
@@ -292,41 +286,36 @@ async def test_an_untouched_journal_verifies(ledger: Database) -> None:
         "source_id = gen_random_uuid()",
         "actor_ref = gen_random_uuid()",
         "subject_ref = gen_random_uuid()",
-        "occurred_at = occurred_at + interval '1 microsecond'",
-        "recorded_at = recorded_at - interval '1 day'",
-        "key = 'another'",
-        "fingerprint = sha256('x')",
+        "policy_version = policy_version + 1",
+        "occurred_at = occurred_at - interval '1 microsecond'",
+        "recorded_at = recorded_at + interval '1 day'",
+        "expires_on = '2030-01-01'",
+        "amount = amount * 2",
         "id = gen_random_uuid()",
     ],
 )
 async def test_a_changed_column_of_an_entry_is_found_and_named(
     ledger: Database, owner: asyncpg.Connection, change: str
 ) -> None:
-    await tamper(owner, f"UPDATE bank.journal_entries SET {change} WHERE number = 2")
+    await tamper(owner, f"UPDATE bank.journal_lines SET {change} WHERE number = 2")
     findings = (await verified(ledger)).findings
     assert (findings[0].fault, findings[0].where) == (Fault.ENTRY_ALTERED, "entry 2")
 
 
-async def test_a_changed_amount_is_found_though_the_entry_still_balances(
+async def test_an_account_given_to_somebody_else_is_found(
     ledger: Database, owner: asyncpg.Connection
 ) -> None:
-    await tamper(owner, "UPDATE bank.postings SET amount = amount * 2 WHERE entry_number = 2")
-    assert Fault.ENTRY_ALTERED in faults(await verified(ledger))
+    await tamper(owner, "UPDATE bank.accounts SET owner_ref = gen_random_uuid() WHERE floor = 0")
+    assert Fault.ACCOUNT_ALTERED in faults(await verified(ledger))
 
 
 async def test_an_entry_cut_out_of_the_middle_is_found(ledger: Database, owner: asyncpg.Connection) -> None:
-    await tamper(
-        owner,
-        "WITH p AS (DELETE FROM bank.postings WHERE entry_number = 2) "
-        "DELETE FROM bank.journal_entries WHERE number = 2",
-    )
+    await tamper(owner, "DELETE FROM bank.journal_lines WHERE number = 2")
     assert Fault.ENTRY_MISSING in faults(await verified(ledger))
 
 
 async def test_a_tail_cut_off_is_found_by_the_head(ledger: Database, owner: asyncpg.Connection) -> None:
-    await tamper(owner, "DELETE FROM bank.postings WHERE entry_number = 3")
-    await tamper(owner, "DELETE FROM bank.journal_entries WHERE number = 3")
-    await tamper(owner, "DELETE FROM bank.blocks WHERE number = 3")
+    await tamper(owner, "DELETE FROM bank.journal_lines WHERE number = 3")
     assert Fault.HEAD_MISMATCH in faults(await verified(ledger))
 
 
@@ -341,9 +330,9 @@ async def test_a_past_rewritten_with_all_its_hashes_no_longer_fits_the_seal(
 
     await tamper(
         owner,
-        "DELETE FROM bank.postings; DELETE FROM bank.journal_entries; DELETE FROM bank.blocks;"
+        "DELETE FROM bank.journal_lines;"
         "UPDATE bank.balances SET balance = 0;"
-        "UPDATE bank.ledger_heads SET entry_number = 0, block_number = 0,"
+        "UPDATE bank.ledger_heads SET entry_number = 0,"
         "       hash = sha256(convert_to('pointsbank:1', 'UTF8'))",
     )
     async with ledger.unit_of_work(1) as uow:
@@ -369,20 +358,19 @@ async def test_the_ledger_has_no_column_for_personal_data(owner: asyncpg.Connect
     columns = await owner.fetch(
         """
         SELECT table_name, column_name, data_type FROM information_schema.columns
-         WHERE table_schema = 'bank' AND table_name IN ('accounts', 'balances', 'blocks', 'journal_entries',
-               'postings', 'holds', 'ledger_heads', 'seals')
+         WHERE table_schema = 'bank' AND table_name IN ('accounts', 'balances', 'journal_lines', 'holds',
+               'ledger_heads', 'seals', 'merkle_nodes')
         """
     )
     texts = {
         row["column_name"] for row in columns if "char" in row["data_type"] or row["data_type"] == "text"
     }
-    assert texts == {"kind", "source_kind", "commodity", "key", "algorithm", "state"}
+    assert texts == {"kind", "commodity", "algorithm", "state"}, "kinds of a line are enumerated"
     references = await owner.fetch(
         """
         SELECT conname FROM pg_constraint
          WHERE contype = 'f' AND confrelid = 'bank.people'::regclass
-           AND conrelid::regclass::text IN ('bank.accounts', 'bank.journal_entries', 'bank.postings',
-                                            'bank.holds')
+           AND conrelid::regclass::text IN ('bank.accounts', 'bank.journal_lines', 'bank.holds')
         """
     )
     assert references == [], "erasing a person must not break the chain"
@@ -395,11 +383,15 @@ async def test_another_communitys_rows_cannot_be_read_or_written(
     ledger: Database, app: asyncpg.Connection
 ) -> None:
     await app.execute("SET pointsbank.community_id = '2'")
-    assert await app.fetchval("SELECT count(*) FROM bank.journal_entries") == 0
+    assert await app.fetchval("SELECT count(*) FROM bank.journal_lines") == 0
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
         await app.execute(
-            "INSERT INTO bank.accounts VALUES (1, $1, 'member_available', $2, 'POINT', 0, now())",
-            uuid4(),
+            "INSERT INTO bank.merkle_nodes VALUES (1, 1, 0, sha256('x'))",
+        )
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="another community"):
+        await app.execute(
+            "SELECT bank.open_accounts(1, now(), ARRAY[$1::uuid], ARRAY['member_held'], ARRAY[$1::uuid],"
+            " ARRAY['POINT'], ARRAY[0::bigint])",
             uuid4(),
         )
 

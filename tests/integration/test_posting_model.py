@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pointsbank.domain import accounts
 from pointsbank.domain.accounts import AccountCode, Commodity
-from pointsbank.domain.journal import InsufficientPoints, JournalEntry, Posting
+from pointsbank.domain.journal import InsufficientPoints, JournalEntry, Transfer
 from pointsbank.domain.posting import judge
 from pointsbank.platform.database import Database
 from pointsbank.platform.ids import uuid7
@@ -23,15 +23,10 @@ CODES = [accounts.issuance(Commodity.POINT), *(accounts.available(member) for me
 
 @st.composite
 def entries(draw: st.DrawFn) -> JournalEntry:
-    """An entry of two to five legs over few accounts, the last leg balancing the rest."""
-    legs = draw(
-        st.lists(
-            st.tuples(st.sampled_from(CODES), st.integers(-50, 50).filter(bool)), min_size=1, max_size=4
-        ).filter(lambda drawn: sum(amount for _, amount in drawn) != 0)
-    )
-    postings = [Posting(code, amount) for code, amount in legs]
-    postings.append(Posting(draw(st.sampled_from(CODES)), -sum(amount for _, amount in legs)))
-    return entry(str(uuid7()), postings)
+    """An entry of one to four transfers over few accounts."""
+    pairs = st.tuples(st.sampled_from(CODES), st.sampled_from(CODES)).filter(lambda two: two[0] != two[1])
+    moved = draw(st.lists(st.tuples(pairs, st.integers(1, 50)), min_size=1, max_size=4))
+    return entry(str(uuid7()), [Transfer(source, target, amount) for (source, target), amount in moved])
 
 
 async def test_a_batch_is_judged_as_the_model_judges_it(database: Database) -> None:

@@ -188,13 +188,13 @@ async def test_carrying_out_every_intent_a_second_time_changes_nothing(shop: Sho
     accepted = await shop.accepted("dinner_set")
     await shop.cancel(accepted.id)
     await shop.work()
-    before = (await shop.points(), await shop.earned(), await count(shop, "journal_entries"))
+    before = (await shop.points(), await shop.earned(), await count(shop, "journal_lines"))
     owner = await asyncpg.connect(owner_url)
     await owner.execute("UPDATE bank.outbox SET done_at = NULL WHERE topic LIKE 'redemption.%'")
     await owner.close()
     shop.clock.move_to(NOON + timedelta(minutes=1))
     assert await shop.work() >= 4
-    assert before == (await shop.points(), await shop.earned(), await count(shop, "journal_entries"))
+    assert before == (await shop.points(), await shop.earned(), await count(shop, "journal_lines"))
 
 
 async def test_an_event_may_overtake_the_answer(shop: Shop) -> None:

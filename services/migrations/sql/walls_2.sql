@@ -7,31 +7,14 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION bank.require_balanced_entries() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
-DECLARE
-    wrong record;
-BEGIN
-    SELECT f.entry_number, f.commodity, sum(f.amount) AS difference INTO wrong
-      FROM fresh f GROUP BY f.community_id, f.entry_number, f.commodity HAVING sum(f.amount) <> 0 LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION 'entry % is unbalanced in % by %', wrong.entry_number, wrong.commodity, wrong.difference
-            USING ERRCODE = 'check_violation';
-    END IF;
-    RETURN NULL;
-END
-$$;
-
-CREATE TRIGGER require_balanced_entries AFTER INSERT ON bank.postings
-    REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION bank.require_balanced_entries();
-
+-- A balance is what was posted last: nobody sets it otherwise. (An entry balances by its form: each line gives
+-- to one account what it takes from another, and a check sees that they are two.)
 CREATE FUNCTION bank.require_posted_balance() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
     wrong record;
 BEGIN
-    SELECT f.account_id, f.balance INTO wrong FROM fresh f
-     WHERE f.balance <> coalesce((SELECT p.balance_after FROM bank.postings p
-                                   WHERE p.community_id = f.community_id AND p.account_id = f.account_id
-                                   ORDER BY p.entry_number DESC, p.line DESC LIMIT 1), 0)
+    SELECT f.account_id INTO wrong FROM fresh f
+     WHERE f.balance <> coalesce((SELECT bank.balance_at(f.community_id, f.account_number, 9223372036854775807)), 0)
      LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'the balance of account % is not what was posted', wrong.account_id
@@ -41,22 +24,24 @@ BEGIN
 END
 $$;
 
-CREATE TRIGGER require_posted_balance_update AFTER UPDATE ON bank.balances
-    REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION bank.require_posted_balance();
 CREATE TRIGGER require_posted_balance_insert AFTER INSERT ON bank.balances
     REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION bank.require_posted_balance();
 
 -- A hold's word is the journal's: it was opened by an entry, and it ended by one.
 CREATE FUNCTION bank.require_hold_entries() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
-    IF NOT EXISTS (SELECT 1 FROM bank.journal_entries e
-                    WHERE e.community_id = NEW.community_id AND e.key = 'hold:' || NEW.id || ':open') THEN
+    IF NOT EXISTS (SELECT 1 FROM bank.journal_lines l
+                    WHERE l.community_id = NEW.community_id AND l.number = NEW.opened_by AND l.line = 1
+                      AND l.kind = 'hold' AND l.source_id = NEW.source_id AND l.subject_ref = NEW.member_ref
+                      AND l.amount = NEW.amount) THEN
         RAISE EXCEPTION 'hold % was opened by no entry', NEW.id USING ERRCODE = 'check_violation';
     END IF;
     IF NEW.state <> 'open' AND NOT EXISTS (
-        SELECT 1 FROM bank.journal_entries e
-         WHERE e.community_id = NEW.community_id AND e.key = 'hold:' || NEW.id || ':end'
-           AND e.kind = CASE NEW.state WHEN 'captured' THEN 'capture' ELSE 'void' END) THEN
+        SELECT 1 FROM bank.journal_lines l
+         WHERE l.community_id = NEW.community_id AND l.number = NEW.ended_by AND l.line = 1
+           AND l.source_id = NEW.source_id AND l.subject_ref = NEW.member_ref
+           AND l.kind::text = CASE NEW.state WHEN 'captured' THEN 'capture' ELSE 'void' END
+           AND l.amount = CASE NEW.state WHEN 'captured' THEN NEW.captured ELSE NEW.amount END) THEN
         RAISE EXCEPTION 'hold % has ended by no entry', NEW.id USING ERRCODE = 'check_violation';
     END IF;
     RETURN NULL;
@@ -65,6 +50,25 @@ $$;
 
 CREATE CONSTRAINT TRIGGER require_hold_entries AFTER INSERT OR UPDATE ON bank.holds
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION bank.require_hold_entries();
+
+-- A visit or a batch that names its entry is the document that entry cites.
+CREATE FUNCTION bank.require_own_entry() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    IF NEW.entry_number IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM bank.journal_lines l
+         WHERE l.community_id = NEW.community_id AND l.number = NEW.entry_number AND l.line = 1
+           AND l.source_id = NEW.id) THEN
+        RAISE EXCEPTION '% % names an entry that is not its own', TG_ARGV[0], NEW.id
+            USING ERRCODE = 'foreign_key_violation';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE CONSTRAINT TRIGGER require_own_entry AFTER INSERT OR UPDATE OF entry_number ON bank.visits
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION bank.require_own_entry('visit');
+CREATE CONSTRAINT TRIGGER require_own_entry AFTER INSERT ON bank.settlement_batches
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION bank.require_own_entry('settlement batch');
 
 -- A redemption ends as its hold does.
 CREATE FUNCTION bank.require_hold_of_redemption() RETURNS trigger
@@ -146,7 +150,7 @@ DO $$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['journal_entries', 'postings', 'blocks', 'seals', 'policy_versions', 'partner_events',
+    FOREACH name IN ARRAY ARRAY['journal_lines', 'accounts', 'seals', 'merkle_nodes', 'policy_versions', 'partner_events',
                                 'settlement_batches', 'settlement_lines', 'reconciliations'] LOOP
         EXECUTE format('CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON bank.%I '
                        'FOR EACH STATEMENT EXECUTE FUNCTION bank.refuse_change()', name);
@@ -164,13 +168,14 @@ $$;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA bank FROM PUBLIC;
 GRANT USAGE ON SCHEMA bank TO pointsbank_app;
 GRANT SELECT ON ALL TABLES IN SCHEMA bank TO pointsbank_app;
-GRANT EXECUTE ON FUNCTION bank.apply_entries, bank.lp, bank.micros TO pointsbank_app;
+GRANT USAGE ON TYPE bank.entry_kind, bank.source_kind TO pointsbank_app;
+GRANT EXECUTE ON FUNCTION bank.apply_entries, bank.open_accounts, bank.number_before, bank.balance_at
+    TO pointsbank_app;
 
--- The ledger: only apply_entries writes entries, postings and balances.
-GRANT INSERT ON bank.accounts, bank.policy_versions, bank.seals TO pointsbank_app;
-GRANT INSERT (community_id, account_id, commodity, floor) ON bank.balances TO pointsbank_app;
+-- The ledger: only apply_entries writes lines and balances, only open_accounts opens accounts.
+GRANT INSERT ON bank.policy_versions, bank.seals, bank.merkle_nodes TO pointsbank_app;
 GRANT INSERT (community_id, hash, algorithm, recorded_at) ON bank.ledger_heads TO pointsbank_app;
-GRANT INSERT, UPDATE (state, captured, ended_at) ON bank.holds TO pointsbank_app;
+GRANT INSERT, UPDATE (state, captured, ended_at, ended_by) ON bank.holds TO pointsbank_app;
 
 -- What has been frozen or seen once is only ever added to.
 GRANT INSERT ON bank.settlement_batches, bank.settlement_lines, bank.partner_events, bank.reconciliations,
