@@ -13,6 +13,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -42,6 +43,9 @@ JOB_SECONDS_MAX = 40
 arq tries a job once (``max_tries``) and drops what a killed worker had begun: the sweep takes that up again
 when the intent's lease has ended.
 """
+
+SEAL_LOOK_SECONDS = 60
+"""How often the worker looks whether a seal is due: a local day ends in the midst of any hour."""
 
 JOBS_AT_ONCE = 10
 POLL_SECONDS = 0.1
@@ -84,11 +88,7 @@ class WorkerProcess:
                 "settle",
                 lambda community: settling.settle_ended_days(database, partners, community),
             ),
-            (
-                settings.seal_seconds,
-                "seal",
-                self._in_one_commit(lambda uow: ledger_jobs.seal_if_grown(uow, settings.data)),
-            ),
+            (min(settings.seal_seconds, SEAL_LOOK_SECONDS), "seal", self._in_one_commit(_seal(settings))),
             (settings.batch_seconds, "forget", self._in_one_commit(_forget)),
         ]
         if settings.pairing_seconds:
@@ -192,6 +192,23 @@ class WorkerProcess:
         worker.tasks.clear()
         with contextlib.suppress(RedisError, OSError):
             await worker.close()
+
+
+def _seal(settings: Settings) -> Callable[[UnitOfWork], Awaitable[object]]:
+    """Return the work of sealing: when the hour has passed, and when a local day has ended."""
+    webhook = settings.seal_webhook.get_secret_value() if settings.seal_webhook else None
+
+    async def work(uow: UnitOfWork) -> None:
+        timezone = (await people.community(uow)).timezone
+        await ledger_jobs.seal_due(
+            uow,
+            settings.data,
+            timezone=timezone,
+            every=timedelta(seconds=settings.seal_seconds),
+            webhook=webhook,
+        )
+
+    return work
 
 
 async def _forget(uow: UnitOfWork) -> None:

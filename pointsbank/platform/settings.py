@@ -77,6 +77,9 @@ class Settings(BaseSettings):
     seal_seconds: int = Field(
         default=3600, ge=1, le=86_400, description="how often a grown journal's head is sealed"
     )
+    seal_webhook: SecretStr | None = Field(
+        default=None, description="http(s) address that each new seal is posted to; none: nowhere"
+    )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
 
     @field_validator("data", mode="before")
@@ -92,6 +95,15 @@ class Settings(BaseSettings):
     def _database_address(cls, given: SecretStr | None) -> SecretStr | None:
         if given is not None:
             check_address(given.get_secret_value(), DATABASE_SCHEMES, DATABASE_EXAMPLE)
+        return given
+
+    @field_validator("seal_webhook")
+    @classmethod
+    def _webhook_address(cls, given: SecretStr | None) -> SecretStr | None:
+        if given is not None:
+            parts = urlsplit(given.get_secret_value())
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError("is no address such as https://seals.example.org/pointsbank")
         return given
 
     @field_validator("redis_url")

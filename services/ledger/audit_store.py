@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from pointsbank.domain.accounts import AccountCode, AccountKind, Commodity
-from pointsbank.domain.chain import Line
 from pointsbank.domain.errors import NotFound
 from pointsbank.platform.database import UnitOfWork
 
@@ -27,54 +27,37 @@ async def head(uow: UnitOfWork) -> dict[str, Any]:
     return dict(row)
 
 
-async def read_journal(uow: UnitOfWork, lines_per_read: int) -> AsyncIterator[list[tuple[Line, bytes]]]:
-    """Yield the journal in order, each line with the chain's hash stored beside it."""
+async def last_number(uow: UnitOfWork) -> int:
+    """Return the number of the last entry that has a line; 0 when there is none."""
     connection = await uow.connection()
-    number, line = 0, 0
-    while True:
-        rows = await connection.fetch(
-            """
-            SELECT l.community_id, l.number, l.line, l.id, l.kind::text AS kind,
-                   l.source_kind::text AS source_kind, l.source_id, l.actor_ref, l.subject_ref,
-                   l.policy_version, l.occurred_at, l.recorded_at, l.reverses, d.id AS debit, c.id AS credit,
-                   l.amount, l.debit_after, l.credit_after, l.expires_on, l.hash
-              FROM (SELECT * FROM bank.journal_lines
-                     WHERE community_id = $1 AND (number, line) > ($2, $3)
-                     ORDER BY number, line LIMIT $4) l
-              JOIN bank.accounts d ON d.community_id = $1 AND d.number = l.debit
-              JOIN bank.accounts c ON c.community_id = $1 AND c.number = l.credit
-             ORDER BY l.number, l.line
-            """,
-            uow.community_id,
-            number,
-            line,
-            lines_per_read,
-        )
-        if not rows:
-            return
-        yield [(Line(*tuple(row)[:-1]), row["hash"]) for row in rows]
-        number, line = rows[-1]["number"], rows[-1]["line"]
+    number = await connection.fetchval(
+        "SELECT number FROM bank.journal_lines WHERE community_id = $1 ORDER BY number DESC LIMIT 1",
+        uow.community_id,
+    )
+    return int(number or 0)
 
 
-async def balances(uow: UnitOfWork) -> dict[UUID, int]:
-    """Return every account's balance as stored."""
+async def account_rows(uow: UnitOfWork) -> list[dict[str, Any]]:
+    """Return number, id, code and stored balance of every account; one that has no balance has 0."""
     connection = await uow.connection()
     rows = await connection.fetch(
-        "SELECT account_id, balance FROM bank.balances WHERE community_id = $1", uow.community_id
+        """
+        SELECT a.number, a.id, a.kind, a.owner_ref, a.commodity, coalesce(b.balance, 0) AS balance
+          FROM bank.accounts a
+          LEFT JOIN bank.balances b ON b.community_id = $1 AND b.account_id = a.id
+         WHERE a.community_id = $1 ORDER BY a.number
+        """,
+        uow.community_id,
     )
-    return {row["account_id"]: row["balance"] for row in rows}
-
-
-async def accounts(uow: UnitOfWork) -> dict[UUID, AccountCode]:
-    """Return what every account says it is for, whose and of what, by its id."""
-    connection = await uow.connection()
-    rows = await connection.fetch(
-        "SELECT id, kind, owner_ref, commodity FROM bank.accounts WHERE community_id = $1", uow.community_id
-    )
-    return {
-        row["id"]: AccountCode(AccountKind(row["kind"]), row["owner_ref"], Commodity(row["commodity"]))
+    return [
+        {
+            "number": row["number"],
+            "id": row["id"],
+            "code": AccountCode(AccountKind(row["kind"]), row["owner_ref"], Commodity(row["commodity"])),
+            "balance": row["balance"],
+        }
         for row in rows
-    }
+    ]
 
 
 async def open_holds(uow: UnitOfWork) -> dict[UUID, int]:
@@ -88,16 +71,6 @@ async def open_holds(uow: UnitOfWork) -> dict[UUID, int]:
         uow.community_id,
     )
     return {row["member_ref"]: row["amount"] for row in rows}
-
-
-async def held_accounts(uow: UnitOfWork) -> dict[UUID, UUID]:
-    """Return whose account each ``member_held`` account is."""
-    connection = await uow.connection()
-    rows = await connection.fetch(
-        "SELECT id, owner_ref FROM bank.accounts WHERE community_id = $1 AND kind = 'member_held'",
-        uow.community_id,
-    )
-    return {row["id"]: row["owner_ref"] for row in rows}
 
 
 async def insert_seal(uow: UnitOfWork, seal: dict[str, Any]) -> bool:
@@ -132,3 +105,74 @@ async def last_seal(uow: UnitOfWork) -> dict[str, Any] | None:
         uow.community_id,
     )
     return dict(row) if row else None
+
+
+async def all_seals(uow: UnitOfWork, *, after: int) -> AsyncIterator[dict[str, Any]]:
+    """Yield the seals of heads behind entry ``after``, oldest first."""
+    connection = await uow.connection()
+    while True:
+        rows = await connection.fetch(
+            """
+            SELECT entry_number, hash, merkle_root, algorithm, public_key, signature, sealed_at
+              FROM bank.seals WHERE community_id = $1 AND entry_number > $2 ORDER BY entry_number LIMIT 1000
+            """,
+            uow.community_id,
+            after,
+        )
+        if not rows:
+            return
+        for row in rows:
+            yield dict(row)
+        after = rows[-1]["entry_number"]
+
+
+async def newest_seals(uow: UnitOfWork, *, before: int | None, limit: int) -> list[dict[str, Any]]:
+    """Return seals, newest first. before: an entry number, to go on from the last one given."""
+    connection = await uow.connection()
+    rows = await connection.fetch(
+        """
+        SELECT entry_number, hash, merkle_root, algorithm, public_key, signature, sealed_at
+          FROM bank.seals
+         WHERE community_id = $1 AND entry_number < coalesce($2::bigint, 9223372036854775807)
+         ORDER BY entry_number DESC LIMIT $3
+        """,
+        uow.community_id,
+        before,
+        limit,
+    )
+    return [dict(row) for row in rows]
+
+
+async def seal_covering(uow: UnitOfWork, number: int) -> dict[str, Any] | None:
+    """Return the newest seal if it covers entry ``number``, or None."""
+    seal = await last_seal(uow)
+    return seal if seal and seal["entry_number"] >= number else None
+
+
+async def hash_at(uow: UnitOfWork, number: int) -> bytes:
+    """Return the chain's hash once entry ``number`` had been recorded. Raises NotFound."""
+    connection = await uow.connection()
+    found = await connection.fetchval(
+        """
+        SELECT hash FROM bank.journal_lines
+         WHERE community_id = $1 AND number = $2 ORDER BY line DESC LIMIT 1
+        """,
+        uow.community_id,
+        number,
+    )
+    if found is None:
+        raise NotFound(what="journal_entry")
+    return bytes(found)
+
+
+async def recorded_at(uow: UnitOfWork, number: int) -> datetime:
+    """Return when entry ``number`` was recorded. Raises NotFound."""
+    connection = await uow.connection()
+    found = await connection.fetchval(
+        "SELECT recorded_at FROM bank.journal_lines WHERE community_id = $1 AND number = $2 AND line = 1",
+        uow.community_id,
+        number,
+    )
+    if not isinstance(found, datetime):
+        raise NotFound(what="journal_entry")
+    return found

@@ -1,29 +1,97 @@
-"""What the ledger does on its own: seal the head of the chain."""
+"""What the ledger does on its own: seal the head of the chain, and send the seals away."""
 
 from __future__ import annotations
 
+import json
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import httpx
+import structlog
+
+from pointsbank.platform.clock import local_date, local_day
 from pointsbank.platform.database import UnitOfWork
-from services.ledger import audit_store, seals
+from services.ledger import audit_store, seals, store
+
+log = structlog.get_logger(__name__)
+
+WEBHOOK_SECONDS_MAX = 10.0
+SEALS_PER_POST_MAX = 100
+DAYS_BACK_MAX = 31
+"""Ended days that get a seal of their own when nothing ran for long; one seal covers all before."""
 
 
-async def seal_if_grown(uow: UnitOfWork, directory: Path) -> bool:
-    """Seal the head and add it to the file of seals, if entries came since the last seal.
+async def seal_due(
+    uow: UnitOfWork,
+    directory: Path,
+    *,
+    timezone: str,
+    every: timedelta,
+    webhook: str | None = None,
+) -> int:
+    """Seal what is due: each local day that has ended, as it ended; and a head that grew since ``every`` ago.
 
-    directory: the data directory, which holds the key and the seals. Returns whether a seal was made.
-    A crash after the commit and before the file is written leaves the seal in the database only; the next
-    seal covers it.
+    directory: the data directory, which holds the key and the seals. webhook: where new seals are posted.
+    Returns how many seals were made. A crash after the commit and before the file is written leaves the seal
+    in the database only; the next seal covers it.
     """
+    now = uow.clock.now()
     head = await audit_store.head(uow)
     last = await audit_store.last_seal(uow)
-    if head["entry_number"] == (last["entry_number"] if last else 0):
-        return False
-    line = await seals.seal_head(uow, seals.load_key(directory))
-    path = seals.seals_file(directory, uow.community_id)
+    sealed = last["entry_number"] if last else 0
+    numbers = []
+    if head["entry_number"] > sealed:
+        since = last["sealed_at"] if last else await audit_store.recorded_at(uow, 1)
+        for end in _ended_days(since, now, timezone):
+            number = await store.last_entry_before(uow, end)
+            if number > (numbers[-1] if numbers else sealed):
+                numbers.append(number)
+        grown = head["entry_number"] > (numbers[-1] if numbers else sealed)
+        if grown and (last is None or last["sealed_at"] <= now - every):
+            numbers.append(head["entry_number"])
+    key = seals.load_key(directory) if numbers else None
+    lines = [await seals.seal_head(uow, key, number=number) for number in numbers if key is not None]
+    if lines:
+        uow.after_commit(lambda: publish(directory, uow.community_id, lines, webhook))
+    return len(lines)
 
-    async def keep() -> None:
+
+async def publish(directory: Path, community_id: int, lines: list[str], webhook: str | None) -> None:
+    """Add seals to the file, and post to ``webhook`` all that it has not had yet.
+
+    A post that fails is logged and loses nothing: the next seal sends again.
+    """
+    path = seals.seals_file(directory, community_id)
+    for line in lines:
         seals.append_seal(path, line)
+    if webhook is None:
+        return
+    mark = path.with_suffix(".sent")
+    sent = int(mark.read_text()) if mark.exists() else 0
+    kept = [line for line in path.read_text().splitlines() if line.strip()]
+    while sent < len(kept):
+        part = kept[sent : sent + SEALS_PER_POST_MAX]
+        if not await _post(webhook, part, community_id):
+            return
+        sent += len(part)
+        mark.write_text(f"{sent}\n")
 
-    uow.after_commit(keep)
+
+async def _post(webhook: str, lines: list[str], community_id: int) -> bool:
+    body = {"pointsbank": "seals", "seals": [json.loads(line) for line in lines]}
+    try:
+        async with httpx.AsyncClient(timeout=WEBHOOK_SECONDS_MAX) as client:
+            answer = await client.post(webhook, json=body)
+            answer.raise_for_status()
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        # No address in the log: it may carry a secret.
+        log.warning("seal_webhook_failed", community=community_id, error=type(error).__name__)
+        return False
     return True
+
+
+def _ended_days(since: datetime, now: datetime, timezone: str) -> list[datetime]:
+    """Return the ends of the local days that ended after ``since`` and before ``now``, oldest first."""
+    today = local_date(now, timezone)
+    first = max(local_date(since, timezone), today - timedelta(days=DAYS_BACK_MAX))
+    return [local_day(first + timedelta(days=at), timezone)[1] for at in range((today - first).days)]

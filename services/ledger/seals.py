@@ -2,34 +2,27 @@
 
 One who owns the database can rewrite the journal and every hash in it. A seal that was written elsewhere
 (a file here; printed, sent, published by whoever runs the community) then no longer fits, and shows it.
-A seal is one JSON object on one line, signed with Ed25519 over its other fields (as JSON, names sorted, no
-spaces).
+It signs the chain's hash and the Merkle root, so that any entry can be proven against it by a short proof.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from pointsbank.domain.errors import DomainError
 from pointsbank.platform.database import UnitOfWork
-from services.ledger import audit_store
-from services.ledger.verification import SealedHead
+from services.ledger import audit_store, seal_form, tree
+from services.ledger.seal_form import SealedHead, SealUnreadable
+
+__all__ = ["SealUnreadable", "SealedHead"]
 
 KEY_FILE = "seal.key"
 SEALS_FOLDER = "seals"
-
-
-class SealUnreadable(DomainError):
-    """A line of a file of seals is no seal, or its signature does not hold."""
-
-    code = "seal_unreadable"
+SEALS_SHOWN_MAX = 100
 
 
 def load_key(directory: Path) -> Ed25519PrivateKey:
@@ -57,31 +50,47 @@ def seals_file(directory: Path, community_id: int) -> Path:
     return directory / SEALS_FOLDER / f"community-{community_id}.jsonl"
 
 
-async def seal_head(uow: UnitOfWork, key: Ed25519PrivateKey) -> str:
-    """Sign the head as it stands, keep a copy in the database, and return the line to keep elsewhere."""
+async def seal_head(uow: UnitOfWork, key: Ed25519PrivateKey, *, number: int | None = None) -> str:
+    """Sign the journal up to its head, keep a copy in the database, and return the line to keep elsewhere.
+
+    number: sign it as it stood after that entry instead. The nodes of the Merkle tree are brought up to there.
+    Raises TreeIncomplete, NotFound.
+    """
     head = await audit_store.head(uow)
-    public_key = key.public_key().public_bytes_raw()
-    sealed_at = uow.clock.now().astimezone(UTC)
-    facts = {
-        "community_id": uow.community_id,
-        "entry_number": head["entry_number"],
-        "hash": head["hash"].hex(),
-        "algorithm": head["algorithm"],
-        "sealed_at": sealed_at.isoformat(),
-        "public_key": public_key.hex(),
-    }
-    signature = key.sign(_signed_text(facts))
+    size = head["entry_number"] if number is None else number
+    hash_ = head["hash"] if size == head["entry_number"] else await audit_store.hash_at(uow, size)
+    await tree.extend(uow, size)
+    seal = seal_form.sign(
+        key,
+        community_id=uow.community_id,
+        entry_number=size,
+        hash_=hash_,
+        merkle_root=await tree.Tree(uow, size).root(),
+        algorithm=head["algorithm"],
+        sealed_at=uow.clock.now(),
+    )
+    checked = seal_form.checked(seal, None)
     await audit_store.insert_seal(
         uow,
         {
-            **head,
-            "merkle_root": bytes(32),
-            "public_key": public_key,
-            "signature": signature,
-            "sealed_at": sealed_at,
+            "entry_number": size,
+            "hash": hash_,
+            "merkle_root": checked.merkle_root,
+            "algorithm": head["algorithm"],
+            "public_key": checked.public_key,
+            "signature": bytes.fromhex(seal["signature"]),
+            "sealed_at": checked.sealed_at,
         },
     )
-    return json.dumps({**facts, "signature": signature.hex()})
+    return json.dumps(seal)
+
+
+async def newest(
+    uow: UnitOfWork, *, before: int | None = None, limit: int = SEALS_SHOWN_MAX
+) -> list[dict[str, Any]]:
+    """Return seals as they were signed, newest first. before: an entry number to go on from."""
+    rows = await audit_store.newest_seals(uow, before=before, limit=max(1, min(limit, SEALS_SHOWN_MAX)))
+    return [seal_form.as_written(uow.community_id, row) for row in rows]
 
 
 def append_seal(path: Path, line: str) -> None:
@@ -101,26 +110,27 @@ def read_seals(path: Path, *, public_key: bytes | None = None) -> list[SealedHea
     """
     if not path.exists():
         return []
-    return [_checked(line, public_key) for line in path.read_text().splitlines() if line.strip()]
+    with path.open() as file:
+        return [seal_form.parsed(line, public_key) for line in file if line.strip()]
 
 
-def _checked(line: str, public_key: bytes | None) -> SealedHead:
-    try:
-        seal: dict[str, Any] = json.loads(line)
-        signature = bytes.fromhex(seal.pop("signature"))
-        named = bytes.fromhex(seal["public_key"])
-        if public_key is not None and named != public_key:
-            raise SealUnreadable
-        Ed25519PublicKey.from_public_bytes(named).verify(signature, _signed_text(seal))
-        datetime.fromisoformat(seal["sealed_at"])
-        return SealedHead(
-            community_id=seal["community_id"],
-            entry_number=seal["entry_number"],
-            hash=bytes.fromhex(seal["hash"]),
+def printed(line: str, name: str) -> str:
+    """Return a seal for a sheet of paper: hex in groups of four, to be read aloud and compared.
+
+    name: the community's code.
+    """
+    seal = json.loads(line)
+    return "\n".join(
+        (
+            f"{name}  entry {seal['entry_number']}  {seal['sealed_at']}",
+            *_grouped("root", seal["merkle_root"]),
+            *_grouped("head", seal["hash"]),
+            *_grouped("key", seal["public_key"]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, InvalidSignature) as error:
-        raise SealUnreadable from error
+    )
 
 
-def _signed_text(facts: dict[str, Any]) -> bytes:
-    return json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()
+def _grouped(label: str, text: str) -> list[str]:
+    groups = [text[at : at + 4] for at in range(0, len(text), 4)]
+    lines = [" ".join(groups[at : at + 8]) for at in range(0, len(groups), 8)]
+    return [f"  {label if at == 0 else '':<5}{line}" for at, line in enumerate(lines)]

@@ -1,65 +1,65 @@
 """Does the journal still say what it said? Recomputed from the rows, trusting none of them.
 
 The leaf of every line is hashed again from its columns and the chain built anew from the first
-(:mod:`pointsbank.domain.chain`); numbers must follow one another, balances must follow from the lines, and
-every seal must still be met.
+(:mod:`pointsbank.domain.chain`); numbers must follow one another, balances must follow from the lines, the
+Merkle tree must have the stored nodes, and every seal must still be met: the database's copy and those kept
+elsewhere. The hashing is done outside the database, in ranges of entries that several processes take at once.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
-from enum import StrEnum
-from uuid import UUID
+from typing import Any
 
-from pointsbank.domain import chain
+import numpy as np
+
+from pointsbank.domain import chain, merkle
+from pointsbank.domain.errors import InvalidValue
 from pointsbank.platform.database import UnitOfWork
-from services.ledger import audit_store
+from services.ledger import audit_store, journal_store, seal_form
 from services.ledger.batch import account_id
+from services.ledger.faults import Fault, Finding, Findings
+from services.ledger.range_processes import check_in_processes
+from services.ledger.range_reading import Span, check_here
+from services.ledger.ranges import TILE, TILE_HEIGHT, RangeResult
+from services.ledger.seal_form import SealedHead, SealUnreadable
 
-LINES_PER_READ = 2_000
+__all__ = ["Fault", "Finding", "Processes", "SealedHead", "Verification", "verify"]
 
-
-class Fault(StrEnum):
-    """What kind of tampering or damage an entry, account or seal shows."""
-
-    ENTRY_ALTERED = "entry_altered"  # its columns no longer give its place in the chain
-    ENTRY_MISSING = "entry_missing"  # the numbers have a gap
-    RUNNING_BALANCE = "running_balance"  # a balance after a line does not follow from the one before
-    HEAD_MISMATCH = "head_mismatch"  # the head is not the last line: the end was cut off or added
-    BALANCE_MISMATCH = "balance_mismatch"  # an account's balance is not the sum of its postings
-    ACCOUNT_ALTERED = "account_altered"  # an account is not the one that its lines name
-    HOLD_MISMATCH = "hold_mismatch"  # what a member's open holds add up to is not what is held
-    SEAL_MISMATCH = "seal_mismatch"  # a sealed head is not (or no longer) in the chain
+RANGE_ENTRIES_MAX = TILE * TILE
+RANGE_ENTRIES_MIN = 16 * TILE
+RANGES_PER_PROCESS = 8
+"""So many at least, where there is enough to do, that no process waits long for the last one of another."""
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One fault and where: an entry's number, or an account's id."""
+class Processes:
+    """Processes beside this one, each with a connection of its own. url: as the application's role."""
 
-    fault: Fault
-    where: str
-
-
-@dataclass(frozen=True, slots=True)
-class SealedHead:
-    """A head as it left the machine."""
-
-    community_id: int
-    entry_number: int
-    hash: bytes
+    url: str
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What a verification covered and found. ``findings`` is in order; the first is where it broke."""
+    """What a verification covered and found. ``findings`` is in order; the first is where it broke.
+
+    since: the first entry that was recomputed; from 2 on, what came before it was taken as it stands, and
+    only the accounts that were touched since were compared. seals: how many heads were compared.
+    omitted: findings beyond those told. merkle_root: over all entries; None where the tree could not be made.
+    """
 
     entries: int
     lines: int
     accounts: int
+    seals: int
+    since: int
     head_hash: bytes
+    merkle_root: bytes | None
     findings: tuple[Finding, ...]
+    omitted: int = 0
 
     @property
     def sound(self) -> bool:
@@ -70,80 +70,272 @@ class Verification:
 async def verify(
     uow: UnitOfWork,
     *,
-    seals: list[SealedHead] | None = None,
+    seals: Sequence[SealedHead] | None = None,
+    since: int = 1,
+    public_key: bytes | None = None,
+    processes: Processes | None = None,
+    range_entries: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
-    """Recompute a community's whole journal, streaming. Give it a snapshot unit of work.
+    """Recompute a community's journal, streaming. Give it a snapshot unit of work.
 
-    seals: heads kept outside the database; this community's must all still be in the chain. progress:
-    called with (entries done, entries in all). Memory grows with accounts, not with entries.
+    seals: heads kept outside the database; this community's must all still be in the chain. since: the
+    entry to begin with (rounded down to where a tile of the tree begins). public_key: the one that the
+    database's seals must be signed by; without it, the one each names. processes: none: everything here.
+    range_entries: a multiple of 256; None: as fits. progress: called with (entries done, entries in all). Memory grows with
+    accounts and with the entries' 8192th part, not with entries. Raises InvalidValue.
     """
+    if since < 1:
+        raise InvalidValue(field="since", rule="above_zero")
     head = await audit_store.head(uow)
-    findings: list[Finding] = []
-    sums: dict[UUID, int] = defaultdict(int)
-    sealed = {seal.entry_number: seal for seal in seals or [] if seal.community_id == uow.community_id}
-    met: set[int] = {0}
-    at, hashed, lines = (0, 0), chain.genesis(uow.community_id), 0
-    async for rows in audit_store.read_journal(uow, LINES_PER_READ):
-        for line, stored in rows:
-            lines += 1
-            if (line.number, line.line) not in ((at[0], at[1] + 1), (at[0] + 1, 1)):
-                findings.append(Finding(Fault.ENTRY_MISSING, f"entry {at[0] + 1}"))
-            if line.number > at[0] and at[0] in sealed:
-                met.add(at[0])
-                findings += _unmet(sealed[at[0]], hashed)
-            at = (line.number, line.line)
-            if chain.extend(hashed, chain.leaf(line)) != stored:
-                findings.append(Finding(Fault.ENTRY_ALTERED, f"entry {line.number}"))
-            # Go on from what the row claims, so that one break is told once and not for ever after.
-            hashed = stored
-            for account, amount, after in (
-                (line.credit, -line.amount, line.credit_after),
-                (line.debit, line.amount, line.debit_after),
-            ):
-                sums[account] += amount
-                if sums[account] != after:
-                    findings.append(Finding(Fault.RUNNING_BALANCE, f"entry {line.number}"))
-        if progress:
-            progress(at[0], head["entry_number"])
-    if at[0] in sealed:
-        met.add(at[0])
-        findings += _unmet(sealed[at[0]], hashed)
-    if (head["entry_number"], head["hash"]) != (at[0], hashed):
-        findings.append(Finding(Fault.HEAD_MISMATCH, f"entry {at[0]}"))
-    findings.extend(
-        Finding(Fault.SEAL_MISMATCH, f"entry {number}") for number in sorted(sealed.keys() - met) if number
+    start = (min(since, head["entry_number"] + 1) - 1) // TILE * TILE
+    findings = Findings()
+    sealed = await _seals_to_meet(uow, seals or (), public_key, start, findings)
+    end = max(head["entry_number"], await audit_store.last_number(uow))
+    sizes = sorted({seal.entry_number for seal in sealed})
+    range_entries = range_entries or _range_entries(end - start, processes)
+    spans = [
+        Span(
+            first + 1,
+            min(first + range_entries, end),
+            tuple(size for size in sizes if first < size <= first + range_entries),
+        )
+        for first in range(start, end, range_entries)
+    ]
+    account = _Accounts(await audit_store.account_rows(uow), whole=start == 0)
+    tree = await _Tree.from_(uow, start, sizes[-1] if sizes else 0)
+    last = await _before(uow, start)
+    lines, met = 0, dict[int, tuple[bytes, bytes | None]]()
+    async with aclosing(_results(uow, spans, processes)) as results:
+        async for result in results:
+            findings.extend(result.findings, result.omitted)
+            account.add(result, findings)
+            met |= await tree.add(result, findings)
+            lines += result.lines
+            if result.lines:
+                last = (result.last[0], result.hash)
+            if progress:
+                progress(last[0], head["entry_number"])
+    if (head["entry_number"], head["hash"]) != last:
+        findings.add(Fault.HEAD_MISMATCH, f"entry {last[0]}")
+    _meet(sealed, met, tree.broken, findings)
+    account.compare(uow.community_id, findings)
+    await _compare_holds(uow, account, findings)
+    return Verification(
+        entries=last[0],
+        lines=lines,
+        accounts=account.compared,
+        seals=len(sealed),
+        since=start + 1,
+        head_hash=last[1],
+        merkle_root=None if tree.broken else tree.root(),
+        findings=tuple(findings.told),
+        omitted=findings.omitted,
     )
-    balances = await audit_store.balances(uow)
-    findings.extend(
-        Finding(Fault.BALANCE_MISMATCH, f"account {account}")
-        for account in sorted(balances.keys() | sums.keys())
-        if balances.get(account, 0) != sums.get(account, 0)
+
+
+def _range_entries(entries: int, processes: Processes | None) -> int:
+    share = entries // (RANGES_PER_PROCESS * (processes.count if processes else 1))
+    return min(RANGE_ENTRIES_MAX, max(RANGE_ENTRIES_MIN, share // TILE * TILE))
+
+
+async def _before(uow: UnitOfWork, start: int) -> tuple[int, bytes]:
+    line = await journal_store.line_before(await uow.connection(), uow.community_id, start + 1)
+    return (line[0], line[2]) if line else (0, chain.genesis(uow.community_id))
+
+
+async def _results(
+    uow: UnitOfWork, spans: list[Span], processes: Processes | None
+) -> AsyncIterator[RangeResult]:
+    if processes is None or len(spans) < 2:
+        results = check_here(await uow.connection(), uow.community_id, spans)
+    else:
+        snapshot = await journal_store.export_snapshot(uow)
+        results = check_in_processes(processes.url, uow.community_id, snapshot, spans, processes.count)
+    async with aclosing(results) as each:
+        async for result in each:
+            yield result
+
+
+async def _seals_to_meet(
+    uow: UnitOfWork,
+    kept: Sequence[SealedHead],
+    public_key: bytes | None,
+    start: int,
+    findings: Findings,
+) -> list[SealedHead]:
+    """Return the seals behind entry ``start``, kept elsewhere or here, each signature checked."""
+    found = [seal for seal in kept if seal.community_id == uow.community_id]
+    async for row in audit_store.all_seals(uow, after=start):
+        try:
+            found.append(seal_form.checked(seal_form.as_written(uow.community_id, row), public_key))
+        except SealUnreadable:
+            findings.add(Fault.SEAL_FORGED, f"entry {row['entry_number']}")
+    unique = {(seal.entry_number, seal.hash, seal.merkle_root): seal for seal in found}
+    return sorted(
+        (seal for seal in unique.values() if seal.entry_number > start), key=lambda seal: seal.entry_number
     )
-    findings.extend(
-        Finding(Fault.ACCOUNT_ALTERED, f"account {account}")
-        for account, code in sorted((await audit_store.accounts(uow)).items())
-        if account_id(uow.community_id, code) != account
-    )
-    findings.extend(await _held(uow, balances))
-    return Verification(at[0], lines, len(balances), hashed, tuple(findings))
 
 
-def _unmet(seal: SealedHead, hashed: bytes) -> list[Finding]:
-    if seal.hash == hashed:
-        return []
-    return [Finding(Fault.SEAL_MISMATCH, f"entry {seal.entry_number}")]
+def _meet(
+    sealed: list[SealedHead],
+    met: dict[int, tuple[bytes, bytes | None]],
+    tree_broken: bool,
+    findings: Findings,
+) -> None:
+    for seal in sealed:
+        hash_, root = met.get(seal.entry_number, (b"", None))
+        if hash_ != seal.hash or not (tree_broken or root == seal.merkle_root):
+            findings.add(Fault.SEAL_MISMATCH, f"entry {seal.entry_number}")
 
 
-async def _held(uow: UnitOfWork, balances: dict[UUID, int]) -> list[Finding]:
+class _Accounts:
+    """Balances followed from range to range. Arrays by account number."""
+
+    def __init__(self, rows: list[dict[str, Any]], *, whole: bool) -> None:
+        self._rows = rows
+        self._whole = whole
+        size = max((row["number"] for row in rows), default=0) + 1
+        self._claimed = np.zeros(size, "i8")  # what the lines say
+        self._summed = np.zeros(size, "i8")  # what they add up to
+        self._known = np.full(size, whole)
+
+    @property
+    def compared(self) -> int:
+        """How many accounts' balances were recomputed."""
+        return len(self._rows) if self._whole else int(self._known[[row["number"] for row in self._rows]].sum())
+
+    def add(self, result: RangeResult, findings: Findings) -> None:
+        """Join a range to those before it: what it implies that an account had must be what it had."""
+        inside = result.accounts < len(self._known)
+        ids, opening = result.accounts[inside], result.opening[inside]
+        total, touched = result.total[inside], result.touched[inside]
+        new = ids[~self._known[ids]]
+        self._claimed[new] = self._summed[new] = opening[~self._known[ids]]
+        self._known[new] = True
+        wrong = self._claimed[ids] != opening
+        for number in np.unique(touched[wrong]):
+            findings.add(Fault.RUNNING_BALANCE, f"entry {number}")
+        self._claimed[ids] = opening + total
+        self._summed[ids] += total
+
+    def compare(self, community_id: int, findings: Findings) -> None:
+        """Hold the sums against the stored balances, and the accounts against their ids."""
+        for row in self._rows:
+            number = row["number"]
+            if self._known[number] and row["balance"] != self._summed[number]:
+                findings.add(Fault.BALANCE_MISMATCH, f"account {row['id']}")
+        for row in self._rows:
+            # Not kept as posting keeps them: a look at every account would drop those in use.
+            if account_id.__wrapped__(community_id, row["code"]) != row["id"]:
+                findings.add(Fault.ACCOUNT_ALTERED, f"account {row['id']}")
+
+    def stored(self) -> list[dict[str, Any]]:
+        """Return the accounts as they are stored."""
+        return self._rows
+
+
+class _Tree:
+    """The Merkle tree as the ranges' tiles build it, held against the stored nodes."""
+
+    def __init__(self, uow: UnitOfWork, sealed: int) -> None:
+        self._uow = uow
+        self._sealed = sealed  # the last sealed size: up to it every whole tile is stored
+        self._edge = merkle.Frontier()
+        self._rest: bytes | None = None
+        self._pending: list[list[bytes]] = []  # by level: nodes whose parent is not whole yet
+        self._place: list[int] = []
+        self.broken = False
+
+    @classmethod
+    async def from_(cls, uow: UnitOfWork, start: int, sealed: int) -> _Tree:
+        """Return the tree of the first ``start`` entries, from the stored nodes."""
+        tree = cls(uow, sealed)
+        connection = await uow.connection()
+        level, size = 1, start // TILE
+        while size:
+            first = size // TILE * TILE
+            stored = await journal_store.nodes(connection, uow.community_id, level, first, size)
+            tree._pending.append([stored.get(place, b"") for place in range(first, size)])
+            tree._place.append(size)
+            tree.broken |= len(stored) < size - first
+            level, size = level + 1, size // TILE
+        for height, nodes in reversed(list(enumerate(tree._pending, start=1))):
+            for node in nodes:
+                tree._edge.add(node, height * TILE_HEIGHT)
+        return tree
+
+    def root(self) -> bytes:
+        """Return the root over everything that was added."""
+        return self._edge.root(self._rest)
+
+    async def add(
+        self, result: RangeResult, findings: Findings
+    ) -> dict[int, tuple[bytes, bytes | None]]:
+        """Grow by a range; return (chain's hash, root) at the sizes it was asked after."""
+        if any(finding.fault is Fault.ENTRY_MISSING for finding in result.findings):
+            self.broken = True  # nothing stands in its place any more
+        if self.broken:
+            return {size: (hash_, None) for size, (hash_, _) in result.sealed.items()}
+        met: dict[int, tuple[bytes, bytes | None]] = {}
+        sizes = sorted(result.sealed)
+        place = (result.first - 1) // TILE
+        connection = await self._uow.connection()
+        tiles = [result.tiles[at : at + 32] for at in range(0, len(result.tiles), 32)]
+        stored = await journal_store.nodes(
+            connection, self._uow.community_id, 1, place, place + len(tiles)
+        )
+        for at, tile in enumerate(tiles):
+            met |= self._meet(sizes, (place + at) * TILE, result)
+            await self._push(1, tile, stored.get(place + at), findings)
+        met |= self._meet(sizes, (place + len(tiles)) * TILE, result)
+        self._rest = result.rest
+        return met
+
+    def _meet(
+        self, sizes: list[int], whole: int, result: RangeResult
+    ) -> dict[int, tuple[bytes, bytes | None]]:
+        """Return the roots at the sizes that end in the tile behind ``whole`` entries."""
+        met: dict[int, tuple[bytes, bytes | None]] = {}
+        while sizes and sizes[0] < whole + TILE:
+            size = sizes[0]
+            if size % TILE == 0 and size != whole:
+                break
+            hash_, rest = result.sealed[sizes.pop(0)]
+            met[size] = (hash_, self._edge.root(rest))
+        return met
+
+    async def _push(self, level: int, node: bytes, stored: bytes | None, findings: Findings) -> None:
+        while len(self._pending) < level:
+            self._pending.append([])
+            self._place.append(0)
+        place = self._place[level - 1]
+        if stored != node and (stored is not None or place + 1 <= self._sealed >> level * TILE_HEIGHT):
+            findings.add(Fault.MERKLE_MISMATCH, f"node {level}/{place}")
+        self._place[level - 1] += 1
+        if level == 1:
+            self._edge.add(node, TILE_HEIGHT)
+        pending = self._pending[level - 1]
+        pending.append(node)
+        if len(pending) == TILE:
+            parent = merkle.root(pending)
+            pending.clear()
+            above = self._place[level] if len(self._place) > level else 0
+            nodes = await journal_store.nodes(
+                await self._uow.connection(), self._uow.community_id, level + 1, above, above + 1
+            )
+            await self._push(level + 1, parent, nodes.get(above), findings)
+
+
+async def _compare_holds(uow: UnitOfWork, accounts: _Accounts, findings: Findings) -> None:
     """Compare every member's open holds with their held balance."""
     open_holds = await audit_store.open_holds(uow)
-    accounts = await audit_store.held_accounts(uow)
-    return [
-        Finding(Fault.HOLD_MISMATCH, f"account {account}")
-        for account, member in sorted(accounts.items())
-        if balances.get(account, 0) != open_holds.get(member, 0)
-    ] + [
-        Finding(Fault.HOLD_MISMATCH, f"member {member}")
-        for member in sorted(open_holds.keys() - set(accounts.values()))
-    ]
+    members = set()
+    for row in accounts.stored():
+        if row["code"].kind != "member_held":
+            continue
+        members.add(row["code"].owner)
+        if row["balance"] != open_holds.get(row["code"].owner, 0):
+            findings.add(Fault.HOLD_MISMATCH, f"account {row['id']}")
+    for member in sorted(open_holds.keys() - members):
+        findings.add(Fault.HOLD_MISMATCH, f"member {member}")

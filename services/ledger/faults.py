@@ -1,0 +1,55 @@
+"""What a verification can find, and how it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+FINDINGS_MAX = 100
+"""Findings that are told one by one; the rest is counted."""
+
+
+class Fault(StrEnum):
+    """What kind of tampering or damage an entry, account, node or seal shows."""
+
+    ENTRY_ALTERED = "entry_altered"  # its columns no longer give its place in the chain
+    ENTRY_MISSING = "entry_missing"  # the numbers have a gap
+    RUNNING_BALANCE = "running_balance"  # a balance after a line does not follow from the one before
+    HEAD_MISMATCH = "head_mismatch"  # the head is not the last line: the end was cut off or added
+    BALANCE_MISMATCH = "balance_mismatch"  # an account's balance is not the sum of its postings
+    ACCOUNT_ALTERED = "account_altered"  # an account is not the one that its lines name
+    HOLD_MISMATCH = "hold_mismatch"  # what a member's open holds add up to is not what is held
+    SEAL_MISMATCH = "seal_mismatch"  # a sealed head or root is not (or no longer) the journal's
+    SEAL_FORGED = "seal_forged"  # a seal's signature does not hold
+    MERKLE_MISMATCH = "merkle_mismatch"  # a stored node of the tree is not what its entries give, or is gone
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fault and where: an entry's number, an account's id, a node's place."""
+
+    fault: Fault
+    where: str
+
+
+class Findings:
+    """The first faults in the order they are found, and how many there were beyond those."""
+
+    def __init__(self, limit: int = FINDINGS_MAX) -> None:
+        self.told: list[Finding] = []
+        self.omitted = 0
+        self._limit = limit
+
+    def add(self, fault: Fault, where: str) -> None:
+        """Tell one more fault."""
+        if len(self.told) < self._limit:
+            self.told.append(Finding(fault, where))
+        else:
+            self.omitted += 1
+
+    def extend(self, findings: Iterable[Finding], omitted: int = 0) -> None:
+        """Tell faults that were found elsewhere."""
+        for finding in findings:
+            self.add(finding.fault, finding.where)
+        self.omitted += omitted
