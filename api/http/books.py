@@ -20,7 +20,7 @@ from pointsbank.domain.journal import EntryKind
 from pointsbank.domain.roles import READERS, Actor
 from pointsbank.platform.database import UnitOfWork
 from services.ledger import service as ledger
-from services.ledger.verification import Fault, verify
+from services.ledger.verification import Fault, verify_recent
 from services.people import service as people
 
 STATEMENT_DAYS = 90
@@ -130,14 +130,21 @@ class FindingAnswer(Told):
 
 
 class VerificationAnswer(Told):
-    """The whole journal recomputed. ``findings`` is in order; the first is where it broke."""
+    """The newest entries recomputed, from ``since`` on (all where it is 1).
+
+    ``findings`` is in order; the first is where it broke; ``omitted`` further ones are not told.
+    """
 
     entries: int
     lines: int
     accounts: int
+    seals: int
+    since: int
     head_hash: Digest
+    merkle_root: Digest | None
     sound: bool
     findings: list[FindingAnswer]
+    omitted: int
 
 
 Since = Annotated[datetime | None, QueryParameter(description="90 days before `until` unless named")]
@@ -222,9 +229,12 @@ async def entry(request: SignedIn, number: FromPath[int]) -> JournalEntryAnswer:
 
 @get("/verification", opt=may(*READERS), operation_id="verify_books")
 async def verification(request: SignedIn) -> VerificationAnswer:
-    """Recompute the whole journal from its rows: hashes, sums and running balances."""
+    """Recompute the newest 20,000 entries from their rows: hashes, balances, tree and seals.
+
+    All of it, however long, is recomputed by ``pointsbank audit verify``.
+    """
     async with desk(request).database.unit_of_work(request.auth.community_id, snapshot=True) as uow:
-        return VerificationAnswer.of(await verify(uow))
+        return VerificationAnswer.of(await verify_recent(uow))
 
 
 router = Router("/", route_handlers=[statement, trial_balance, entries, entry, verification], tags=["books"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -18,26 +19,35 @@ from pointsbank.domain.errors import DomainError
 from pointsbank.domain.journal import EntryKind
 from pointsbank.domain.roles import READERS, STAFF, Actor
 from pointsbank.platform.database import UnitOfWork
+from services.ledger import last_verification, seals
 from services.ledger import service as ledger
-from services.ledger.verification import Verification, verify
+from services.ledger.last_verification import LastVerification
+from services.ledger.verification import Verification, verify_recent
+from services.people import service as people
 from services.settlement import batches, reconciliation
 
 BOOKS, SETTLEMENT = "/books", "/books/settlement"
 ENTRIES_SHOWN = 25
 BATCHES_SHOWN = 60
 FINDINGS_SHOWN = 3
+SEALS_SHOWN = 5
 
 
 @get(BOOKS, opt=may(*READERS), include_in_schema=False)
 async def books(request: SignedIn) -> Response[str]:
-    """Show the trial balance and the journal, newest first; with ``verify=1``, recompute the chain."""
+    """Show the trial balance and the journal, newest first, and the seals.
+
+    With ``verify=1`` the newest entries are recomputed; all of them are by the command line, and what that
+    found last is told.
+    """
     sought, after = request.query_params.get("kind", ""), request.query_params.get("after", "")
     kind = EntryKind(sought) if sought in list(EntryKind) else None
     start = int(after) if after.isascii() and after.isdigit() and len(after) < 19 else 0
     verified: Verification | None = None
     if request.query_params.get("verify") == "1":
         async with desk(request).database.unit_of_work(request.auth.community_id, snapshot=True) as snapshot:
-            verified = await verify(snapshot)
+            verified = await verify_recent(snapshot)
+    data = desk(request).settings.data
     async with visit(request) as (uow, visitor):
         entries = await ledger.entries(uow, after=start, limit=ENTRIES_SHOWN, kind=kind, newest_first=True)
         return page(
@@ -50,20 +60,43 @@ async def books(request: SignedIn) -> Response[str]:
             kinds=[each.value for each in EntryKind],
             more=entries[-1].number if len(entries) == ENTRIES_SHOWN else None,
             verification=_told(visitor.words, verified) if verified else None,
+            last=_last(visitor.words, last_verification.recall(data, uow.community_id)),
+            seals=[
+                each | {"at": datetime.fromisoformat(each["sealed_at"])}
+                for each in await seals.newest(uow, limit=SEALS_SHOWN)
+            ],
+            code=(await people.community(uow)).code,
         )
 
 
 def _told(words: Words, verified: Verification) -> dict[str, Any]:
     if verified.sound:
         sentence = words.t(
-            "books.sound", entries=words.whole(verified.entries), head=verified.head_hash.hex()[:16]
+            "books.sound" if verified.since == 1 else "books.sound_since",
+            entries=words.whole(verified.entries - verified.since + 1),
+            since=verified.since,
+            head=verified.head_hash.hex()[:16],
         )
     else:
         found = "; ".join(
             f"{words.t(f'fault.{each.fault}')} ({each.where})" for each in verified.findings[:FINDINGS_SHOWN]
         )
-        sentence = words.t("books.unsound", count=len(verified.findings), findings=found)
+        count = len(verified.findings) + verified.omitted
+        sentence = words.t("books.unsound", count=count, findings=found)
     return {"sound": verified.sound, "sentence": sentence}
+
+
+def _last(words: Words, last: LastVerification | None) -> dict[str, Any] | None:
+    """Tell what the last whole verification found."""
+    if last is None:
+        return None
+    sentence = words.t(
+        "books.last_sound" if last.sound else "books.last_unsound",
+        at=f"{words.day(last.at)} {words.clock(last.at)}",
+        entries=words.whole(last.entries),
+        faults=last.faults,
+    )
+    return {"sound": last.sound, "sentence": sentence}
 
 
 @get(SETTLEMENT, opt=may(*READERS), include_in_schema=False)

@@ -1,8 +1,8 @@
 """Merkle trees over a list of entries: short proofs that one entry, or an earlier list, is in a list.
 
-RFC 9162 (Certificate Transparency 2.0), section 2.1, with SHA-256. A leaf is hashed with a byte 0 before it and
-a node with a byte 1, so that neither can be taken for the other. A tree of n leaves splits at the largest power
-of two below n. Hashes are 32 bytes; places count from 0.
+RFC 9162 (Certificate Transparency 2.0), section 2.1, with SHA-256. A leaf is hashed with a byte 0 before it
+and a node with a byte 1, so that neither can be taken for the other. A tree of n leaves splits at the largest
+power of two below n. Hashes are 32 bytes; places count from 0.
 """
 
 from __future__ import annotations

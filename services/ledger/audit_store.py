@@ -143,12 +143,6 @@ async def newest_seals(uow: UnitOfWork, *, before: int | None, limit: int) -> li
     return [dict(row) for row in rows]
 
 
-async def seal_covering(uow: UnitOfWork, number: int) -> dict[str, Any] | None:
-    """Return the newest seal if it covers entry ``number``, or None."""
-    seal = await last_seal(uow)
-    return seal if seal and seal["entry_number"] >= number else None
-
-
 async def hash_at(uow: UnitOfWork, number: int) -> bytes:
     """Return the chain's hash once entry ``number`` had been recorded. Raises NotFound."""
     connection = await uow.connection()

@@ -25,11 +25,21 @@ class Fault(StrEnum):
     MERKLE_MISMATCH = "merkle_mismatch"  # a stored node of the tree is not what its entries give, or is gone
 
 
+class FileFault(StrEnum):
+    """What else a file that was handed out can show."""
+
+    UNREADABLE = "unreadable"  # not in the form that was agreed
+    PROOF_MISMATCH = "proof_mismatch"  # a line's proof does not lead to the sealed root
+    SUM_MISMATCH = "sum_mismatch"  # what it adds up to is not what it says
+    NOT_IN_PERIOD = "not_in_period"  # a line of another account or time, or out of order
+    UNPROVEN = "unproven"  # a line that no seal covers
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One fault and where: an entry's number, an account's id, a node's place."""
+    """One fault and where: an entry's number, an account's id, a node's place, a file's line."""
 
-    fault: Fault
+    fault: Fault | FileFault
     where: str
 
 
@@ -41,7 +51,7 @@ class Findings:
         self.omitted = 0
         self._limit = limit
 
-    def add(self, fault: Fault, where: str) -> None:
+    def add(self, fault: Fault | FileFault, where: str) -> None:
         """Tell one more fault."""
         if len(self.told) < self._limit:
             self.told.append(Finding(fault, where))

@@ -39,7 +39,7 @@ async def seal_due(
     head = await audit_store.head(uow)
     last = await audit_store.last_seal(uow)
     sealed = last["entry_number"] if last else 0
-    numbers = []
+    numbers: list[int] = []
     if head["entry_number"] > sealed:
         since = last["sealed_at"] if last else await audit_store.recorded_at(uow, 1)
         for end in _ended_days(since, now, timezone):

@@ -1,4 +1,4 @@
-"""The journal as a stream of bytes, for those who check it: COPY's binary rows, every one as long as the next.
+"""The journal as a stream of bytes, for those who check it: COPY's binary rows, each as long as the next.
 
 PostgreSQL hands out what it stores and computes nothing: leaves, chain, sums and roots are made from these
 bytes elsewhere (:mod:`services.ledger.ranges`).
@@ -65,9 +65,7 @@ async def open_reader(url: str, community_id: int, snapshot: str) -> asyncpg.Con
     await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     await connection.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
     await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-    await connection.execute(
-        "SELECT set_config('pointsbank.community_id', $1, true)", str(community_id)
-    )
+    await connection.execute("SELECT set_config('pointsbank.community_id', $1, true)", str(community_id))
     return connection
 
 

@@ -11,7 +11,7 @@ import asyncio
 import os
 import pickle
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,7 +33,7 @@ class RangeProcessFailed(Exception):
 
 async def check_in_processes(
     url: str, community_id: int, snapshot: str, spans: Sequence[Span], processes: int
-) -> AsyncIterator[RangeResult]:
+) -> AsyncGenerator[RangeResult, None]:
     """Yield the results of ranges in order. Raises RangeProcessFailed.
 
     url: as the application's role. snapshot: exported by a transaction that stays open meanwhile.

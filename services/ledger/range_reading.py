@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,7 +98,9 @@ async def check_range(connection: Any, ground: Ground, span: Span) -> RangeResul
     return check.result()
 
 
-async def check_here(connection: Any, community_id: int, spans: Sequence[Span]) -> AsyncIterator[RangeResult]:
+async def check_here(
+    connection: Any, community_id: int, spans: Sequence[Span]
+) -> AsyncGenerator[RangeResult, None]:
     """Yield the results of ranges in order, read one after the other on the caller's connection."""
     ground = await ground_of(connection, community_id)
     for span in spans:

@@ -83,9 +83,7 @@ class RangeResult:
 class RangeCheck:
     """Checks entries first to last, fed with the stream of their lines; ``first`` begins a tile."""
 
-    def __init__(
-        self, ground: Ground, first: int, before: tuple[int, int, bytes], sizes: list[int]
-    ) -> None:
+    def __init__(self, ground: Ground, first: int, before: tuple[int, int, bytes], sizes: list[int]) -> None:
         """before: number, line and hash of the line that the first one follows (0, 0, genesis at the start).
 
         sizes: of the tree, in this range, at which a seal is to be compared.
@@ -157,7 +155,7 @@ class RangeCheck:
             self._findings.add(Fault.ENTRY_ALTERED, f"entry {number}")
 
     def _check_balances(self, rows: Array, numbers: Array) -> None:
-        """Follow every account through its postings; what it had before the range is what the first implies."""
+        """Follow every account; what it had before the range is what its first posting implies."""
         account = np.stack((rows["credit"], rows["debit"]), axis=1).ravel().astype("i8")
         account[(account < 0) | (account >= len(self._balance))] = 0  # no such account: the chain tells
         amount = rows["amount"].astype("i8")
@@ -250,7 +248,8 @@ def _shapes(ground: Ground, rows: Array) -> Array:
     known = np.array(sorted(ground.kinds), "i8")
     places = [np.searchsorted(known, rows[name].astype("i8")) for name in ("kind", "source_kind")]
     shape = places[0] * (len(known) + 1) + places[1]
-    return (shape * 4 + rows["reverses_none"] * 2 + rows["expires_none"]).astype("i2")
+    shape = shape * 4 + rows["reverses_none"] * 2 + rows["expires_none"]
+    return np.asarray(shape, "i2")
 
 
 def _preimage(
@@ -299,6 +298,4 @@ def _preimage(
 
 def _hash_rows(buffer: bytes, width: int) -> bytes:
     """Return SHA-256 of each ``width`` bytes, joined."""
-    return b"".join(
-        [sha256(buffer[at : at + width]).digest() for at in range(0, len(buffer), width)]
-    )
+    return b"".join([sha256(buffer[at : at + width]).digest() for at in range(0, len(buffer), width)])

@@ -1,4 +1,4 @@
-"""The form of a seal: one JSON object, signed with Ed25519 over its other fields (names sorted, no spaces)."""
+"""The form of a seal: a JSON object, signed with Ed25519 over its other fields (names sorted, no spaces)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SealUnreadable(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class SealedHead:
-    """A head as it left the machine. merkle_root: over the chain's hashes of the first entry_number entries."""
+    """A head as it left the machine. merkle_root: over the chain's hashes of as many entries."""
 
     community_id: int
     entry_number: int

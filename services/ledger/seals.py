@@ -53,7 +53,7 @@ def seals_file(directory: Path, community_id: int) -> Path:
 async def seal_head(uow: UnitOfWork, key: Ed25519PrivateKey, *, number: int | None = None) -> str:
     """Sign the journal up to its head, keep a copy in the database, and return the line to keep elsewhere.
 
-    number: sign it as it stood after that entry instead. The nodes of the Merkle tree are brought up to there.
+    number: sign it as it stood after that entry instead. The tree's stored nodes are brought up to there.
     Raises TreeIncomplete, NotFound.
     """
     head = await audit_store.head(uow)
@@ -83,6 +83,12 @@ async def seal_head(uow: UnitOfWork, key: Ed25519PrivateKey, *, number: int | No
         },
     )
     return json.dumps(seal)
+
+
+async def is_due(uow: UnitOfWork) -> bool:
+    """Tell whether there are entries that no seal covers."""
+    head, last = await audit_store.head(uow), await audit_store.last_seal(uow)
+    return bool(head["entry_number"] > (last["entry_number"] if last else 0))
 
 
 async def newest(

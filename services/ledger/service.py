@@ -183,6 +183,11 @@ async def statement(
     )
 
 
+async def entries_before(uow: UnitOfWork, at: datetime) -> int:
+    """Return how many entries were recorded before ``at``: the number of the last one."""
+    return await store.last_entry_before(uow, at)
+
+
 async def balance_as_of(uow: UnitOfWork, code: AccountCode, at: datetime) -> int:
     """Return what the account had just before ``at``, as the bank knew it then (recorded time)."""
     account = await _account(uow, code)

@@ -8,7 +8,7 @@ elsewhere. The hashing is done outside the database, in ranges of entries that s
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -26,12 +26,16 @@ from services.ledger.range_reading import Span, check_here
 from services.ledger.ranges import TILE, TILE_HEIGHT, RangeResult
 from services.ledger.seal_form import SealedHead, SealUnreadable
 
-__all__ = ["Fault", "Finding", "Processes", "SealedHead", "Verification", "verify"]
+__all__ = ["Fault", "Finding", "Processes", "SealedHead", "Verification", "verify", "verify_recent"]
 
 RANGE_ENTRIES_MAX = TILE * TILE
 RANGE_ENTRIES_MIN = 16 * TILE
 RANGES_PER_PROCESS = 8
 """So many at least, where there is enough to do, that no process waits long for the last one of another."""
+
+
+RECENT_ENTRIES = 20_000
+"""So many of the newest entries can be recomputed while somebody waits: a fraction of a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +86,8 @@ async def verify(
     seals: heads kept outside the database; this community's must all still be in the chain. since: the
     entry to begin with (rounded down to where a tile of the tree begins). public_key: the one that the
     database's seals must be signed by; without it, the one each names. processes: none: everything here.
-    range_entries: a multiple of 256; None: as fits. progress: called with (entries done, entries in all). Memory grows with
-    accounts and with the entries' 8192th part, not with entries. Raises InvalidValue.
+    range_entries: a multiple of 256; None: as fits. progress: called with (entries done, entries in all).
+    Memory grows with accounts, not with entries. Raises InvalidValue.
     """
     if since < 1:
         raise InvalidValue(field="since", rule="above_zero")
@@ -134,6 +138,12 @@ async def verify(
     )
 
 
+async def verify_recent(uow: UnitOfWork) -> Verification:
+    """Recompute the newest ``RECENT_ENTRIES`` entries (or all there are), in a snapshot unit of work."""
+    head = await audit_store.head(uow)
+    return await verify(uow, since=max(1, head["entry_number"] - RECENT_ENTRIES + 1))
+
+
 def _range_entries(entries: int, processes: Processes | None) -> int:
     share = entries // (RANGES_PER_PROCESS * (processes.count if processes else 1))
     return min(RANGE_ENTRIES_MAX, max(RANGE_ENTRIES_MIN, share // TILE * TILE))
@@ -146,7 +156,7 @@ async def _before(uow: UnitOfWork, start: int) -> tuple[int, bytes]:
 
 async def _results(
     uow: UnitOfWork, spans: list[Span], processes: Processes | None
-) -> AsyncIterator[RangeResult]:
+) -> AsyncGenerator[RangeResult, None]:
     if processes is None or len(spans) < 2:
         results = check_here(await uow.connection(), uow.community_id, spans)
     else:
@@ -194,7 +204,6 @@ class _Accounts:
 
     def __init__(self, rows: list[dict[str, Any]], *, whole: bool) -> None:
         self._rows = rows
-        self._whole = whole
         size = max((row["number"] for row in rows), default=0) + 1
         self._claimed = np.zeros(size, "i8")  # what the lines say
         self._summed = np.zeros(size, "i8")  # what they add up to
@@ -203,7 +212,7 @@ class _Accounts:
     @property
     def compared(self) -> int:
         """How many accounts' balances were recomputed."""
-        return len(self._rows) if self._whole else int(self._known[[row["number"] for row in self._rows]].sum())
+        return int(self._known[[row["number"] for row in self._rows]].sum())
 
     def add(self, result: RangeResult, findings: Findings) -> None:
         """Join a range to those before it: what it implies that an account had must be what it had."""
@@ -269,9 +278,7 @@ class _Tree:
         """Return the root over everything that was added."""
         return self._edge.root(self._rest)
 
-    async def add(
-        self, result: RangeResult, findings: Findings
-    ) -> dict[int, tuple[bytes, bytes | None]]:
+    async def add(self, result: RangeResult, findings: Findings) -> dict[int, tuple[bytes, bytes | None]]:
         """Grow by a range; return (chain's hash, root) at the sizes it was asked after."""
         if any(finding.fault is Fault.ENTRY_MISSING for finding in result.findings):
             self.broken = True  # nothing stands in its place any more
@@ -282,9 +289,7 @@ class _Tree:
         place = (result.first - 1) // TILE
         connection = await self._uow.connection()
         tiles = [result.tiles[at : at + 32] for at in range(0, len(result.tiles), 32)]
-        stored = await journal_store.nodes(
-            connection, self._uow.community_id, 1, place, place + len(tiles)
-        )
+        stored = await journal_store.nodes(connection, self._uow.community_id, 1, place, place + len(tiles))
         for at, tile in enumerate(tiles):
             met |= self._meet(sizes, (place + at) * TILE, result)
             await self._push(1, tile, stored.get(place + at), findings)

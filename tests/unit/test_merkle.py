@@ -82,9 +82,7 @@ def test_an_inclusion_proof_is_what_the_definition_gives_and_holds(
     place = draw.draw(st.integers(0, len(data) - 1))
     proof = roots(data, merkle.inclusion_spans(place, len(data)))
     assert proof == naive_path(place, data)
-    assert merkle.holds_inclusion(
-        merkle.leaf_hash(data[place]), place, len(data), proof, naive_root(data)
-    )
+    assert merkle.holds_inclusion(merkle.leaf_hash(data[place]), place, len(data), proof, naive_root(data))
 
 
 @given(datas, st.data())
