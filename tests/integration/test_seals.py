@@ -1,0 +1,198 @@
+"""Seals are made when they are due, leave the machine, and are there for anybody to compare."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from pointsbank.platform.clock import FixedClock
+from pointsbank.platform.database import Database
+from services.ledger import jobs, seal_form, seals, service
+from services.ledger.verification import verify
+from tests.ledgers import NOON, bare_ledger, grant
+
+MEMBER = UUID(int=101)
+TIMEZONE = "Asia/Shanghai"
+HOUR = timedelta(hours=1)
+MIDNIGHT = datetime(2026, 3, 2, 16, 0, tzinfo=UTC)
+"""The end of the local day that NOON lies in."""
+
+
+@pytest.fixture
+def clock(database: Database) -> FixedClock:
+    clock = FixedClock(NOON)
+    database.clock = clock
+    return clock
+
+
+@pytest.fixture
+async def ledger(database: Database, clock: FixedClock) -> Database:
+    await bare_ledger(database)
+    return database
+
+
+async def post(ledger: Database, count: int, key: str) -> None:
+    async with ledger.unit_of_work(1) as uow:
+        await service.post_many(uow, [grant(MEMBER, 10, f"{key}{at}") for at in range(count)])
+
+
+async def seal_due(ledger: Database, directory: Path, webhook: str | None = None) -> int:
+    async with ledger.unit_of_work(1) as uow:
+        return await jobs.seal_due(uow, directory, timezone=TIMEZONE, every=HOUR, webhook=webhook)
+
+
+def sealed_numbers(directory: Path) -> list[int]:
+    return [seal.entry_number for seal in seals.read_seals(seals.seals_file(directory, 1))]
+
+
+async def test_a_grown_head_is_sealed_once_an_hour(
+    ledger: Database, clock: FixedClock, tmp_path: Path
+) -> None:
+    assert await seal_due(ledger, tmp_path) == 0, "nothing to seal"
+    await post(ledger, 3, "a")
+    assert await seal_due(ledger, tmp_path) == 1
+    assert await seal_due(ledger, tmp_path) == 0, "not grown"
+    await post(ledger, 2, "b")
+    clock.move_to(NOON + timedelta(minutes=59))
+    assert await seal_due(ledger, tmp_path) == 0, "not an hour yet"
+    clock.move_to(NOON + HOUR)
+    assert await seal_due(ledger, tmp_path) == 1
+    assert sealed_numbers(tmp_path) == [3, 5]
+
+
+async def test_the_day_that_ended_gets_a_seal_of_its_own_as_it_ended(
+    ledger: Database, clock: FixedClock, tmp_path: Path
+) -> None:
+    clock.move_to(MIDNIGHT - timedelta(minutes=10))
+    await post(ledger, 3, "a")
+    await seal_due(ledger, tmp_path)
+    clock.move_to(MIDNIGHT - timedelta(seconds=1))
+    await post(ledger, 2, "b")  # the last of the day
+    clock.move_to(MIDNIGHT)
+    await post(ledger, 4, "c")  # the first of the next
+    clock.move_to(MIDNIGHT + timedelta(seconds=30))
+    assert await seal_due(ledger, tmp_path) == 1
+    assert sealed_numbers(tmp_path) == [3, 5], "the books of that day, without what came after"
+    async with ledger.unit_of_work(1, snapshot=True) as uow:
+        found = await verify(uow, seals=seals.read_seals(seals.seals_file(tmp_path, 1)))
+    assert found.sound
+    assert found.seals == 2
+
+
+async def test_days_on_which_nothing_ran_get_their_seals_later(
+    ledger: Database, clock: FixedClock, tmp_path: Path
+) -> None:
+    await post(ledger, 1, "a")
+    for day in (1, 3):
+        clock.move_to(NOON + timedelta(days=day))
+        await post(ledger, 2, f"d{day}")
+    clock.move_to(NOON + timedelta(days=4))
+    assert await seal_due(ledger, tmp_path) == 3
+    assert sealed_numbers(tmp_path) == [1, 3, 5]
+
+
+@dataclass
+class Hook:
+    """A webhook that keeps what it is sent; ``status`` is what it answers, 0: nothing at all."""
+
+    status: int = 200
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    url: str = ""
+
+
+@asynccontextmanager
+async def listening() -> AsyncIterator[Hook]:
+    hook = Hook()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        (length,) = [
+            int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-le")
+        ]
+        body = json.loads(await reader.readexactly(length))
+        if hook.status:
+            if hook.status == 200:
+                hook.bodies.append(body)
+            writer.write(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % hook.status)
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    hook.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/seals"
+    async with server:
+        yield hook
+
+
+async def test_a_webhook_gets_each_seal_once_as_it_was_signed(
+    ledger: Database, clock: FixedClock, tmp_path: Path
+) -> None:
+    async with listening() as hook:
+        for hour in (0, 1):
+            clock.move_to(NOON + hour * HOUR)
+            await post(ledger, 2, f"h{hour}")
+            assert await seal_due(ledger, tmp_path, hook.url) == 1
+    sent = [seal for body in hook.bodies for seal in body["seals"]]
+    assert [seal_form.checked(seal, None).entry_number for seal in sent] == [2, 4]
+    assert {"pointsbank", "seals"} == set(hook.bodies[0])
+
+
+@pytest.mark.parametrize("status", [500, 0])
+async def test_a_webhook_that_fails_loses_nothing_and_gets_all_with_the_next_seal(
+    ledger: Database, clock: FixedClock, tmp_path: Path, status: int
+) -> None:
+    async with listening() as hook:
+        hook.status = status
+        await post(ledger, 1, "a")
+        assert await seal_due(ledger, tmp_path, hook.url) == 1
+        assert sealed_numbers(tmp_path) == [1]
+        hook.status = 200
+        clock.move_to(NOON + HOUR)
+        await post(ledger, 1, "b")
+        assert await seal_due(ledger, tmp_path, hook.url) == 1
+    assert [seal["entry_number"] for body in hook.bodies for seal in body["seals"]] == [1, 2]
+
+
+async def test_a_printed_seal_can_be_read_aloud_and_compared(ledger: Database, tmp_path: Path) -> None:
+    await post(ledger, 3, "a")
+    async with ledger.unit_of_work(1) as uow:
+        line = await seals.seal_head(uow, seals.load_key(tmp_path))
+    seal = json.loads(line)
+    paper = seals.printed(line, "test-1")
+    assert paper.startswith("test-1  entry 3  2026-03-02T04:00:00")
+    groups = [word for word in paper.split() if len(word) == 4 and word not in ("root", "head")]
+    assert "".join(groups[:16]) == seal["merkle_root"]
+    assert "".join(groups[16:32]) == seal["hash"]
+    assert all(len(row) < 60 for row in paper.splitlines())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"entry_number": 4},
+        {"merkle_root": "00" * 32},
+        {"sealed_at": "2026-03-02T05:00:00.000000+00:00"},
+        {"community_id": 2},
+        {"signature": "00" * 64},
+        {"signature": None},
+        {"public_key": "00" * 32},
+        {"more": 1},
+    ],
+)
+async def test_a_seal_with_anything_changed_does_not_hold(
+    ledger: Database, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    await post(ledger, 3, "a")
+    async with ledger.unit_of_work(1) as uow:
+        line = await seals.seal_head(uow, seals.load_key(tmp_path))
+    assert seal_form.parsed(line, None).entry_number == 3
+    with pytest.raises(seals.SealUnreadable):
+        seal_form.parsed(json.dumps(json.loads(line) | change), None)
