@@ -28,6 +28,7 @@ from pointsbank.platform.queue import Queue
 from pointsbank.platform.settings import Settings
 from services.care import jobs as care_jobs
 from services.ledger import jobs as ledger_jobs
+from services.ledger.verification import Processes
 from services.matching import jobs as matching_jobs
 from services.people import service as people
 from services.settlement import jobs as settlement_jobs
@@ -89,6 +90,7 @@ class WorkerProcess:
                 lambda community: settling.settle_ended_days(database, partners, community),
             ),
             (min(settings.seal_seconds, SEAL_LOOK_SECONDS), "seal", self._in_one_commit(_seal(settings))),
+            (settings.seal_seconds, "verify", self._verify(settings)),
             (settings.batch_seconds, "forget", self._in_one_commit(_forget)),
         ]
         if settings.pairing_seconds:
@@ -121,6 +123,20 @@ class WorkerProcess:
     def _sweep(self, topics: Topics) -> CommunityWork:
         async def work(community_id: int) -> None:
             await outbox.work_off(self._database, community_id, self._handlers, topics=topics)
+
+        return work
+
+    def _verify(self, settings: Settings) -> CommunityWork:
+        """Return the work of verifying the books when a local day has ended, in one process beside this."""
+        url = settings.app_database_url
+        processes = Processes(url.get_secret_value(), 1) if url else None
+
+        async def work(community_id: int) -> None:
+            async with self._database.unit_of_work(community_id, snapshot=True) as uow:
+                timezone = (await people.community(uow)).timezone
+                await ledger_jobs.verify_if_day_ended(
+                    uow, settings.data, timezone=timezone, processes=processes
+                )
 
         return work
 

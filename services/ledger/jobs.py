@@ -1,4 +1,4 @@
-"""What the ledger does on its own: seal the head of the chain, and send the seals away."""
+"""What the ledger does on its own: seal the head, send the seals away, verify the books once a day."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import structlog
 
 from pointsbank.platform.clock import local_date, local_day
 from pointsbank.platform.database import UnitOfWork
-from services.ledger import audit_store, seals, store
+from services.ledger import audit_store, last_verification, seals, store
+from services.ledger.verification import Processes, Verification, verify
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +55,26 @@ async def seal_due(
     if lines:
         uow.after_commit(lambda: publish(directory, uow.community_id, lines, webhook))
     return len(lines)
+
+
+async def verify_if_day_ended(
+    uow: UnitOfWork, directory: Path, *, timezone: str, processes: Processes | None
+) -> Verification | None:
+    """Recompute the whole journal once a local day, and keep what was found for the page of the books.
+
+    Give it a snapshot unit of work. A fault is an error in the log; nothing else stops.
+    """
+    now = uow.clock.now()
+    last = last_verification.recall(directory, uow.community_id)
+    if last is not None and local_date(last.at, timezone) >= local_date(now, timezone):
+        return None
+    kept = seals.read_seals(seals.seals_file(directory, uow.community_id))
+    verification = await verify(uow, seals=kept, processes=processes)
+    last_verification.remember(directory, uow.community_id, verification, now)
+    if not verification.sound:
+        first = verification.findings[0]
+        log.error("books_unsound", community=uow.community_id, fault=str(first.fault), where=first.where)
+    return verification
 
 
 async def publish(directory: Path, community_id: int, lines: list[str], webhook: str | None) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
-from services.ledger import jobs, seal_form, seals, service
+from services.ledger import jobs, last_verification, seal_form, seals, service
 from services.ledger.verification import verify
 from tests.ledgers import NOON, bare_ledger, grant
 
@@ -196,3 +196,25 @@ async def test_a_seal_with_anything_changed_does_not_hold(
     assert seal_form.parsed(line, None).entry_number == 3
     with pytest.raises(seals.SealUnreadable):
         seal_form.parsed(json.dumps(json.loads(line) | change), None)
+
+
+async def test_the_books_are_verified_once_a_local_day_and_what_was_found_is_kept(
+    ledger: Database, clock: FixedClock, tmp_path: Path
+) -> None:
+    await post(ledger, 3, "a")
+    await seal_due(ledger, tmp_path)
+
+    async def verify_due() -> int | None:
+        async with ledger.unit_of_work(1, snapshot=True) as uow:
+            done = await jobs.verify_if_day_ended(uow, tmp_path, timezone=TIMEZONE, processes=None)
+        return None if done is None else done.entries
+
+    assert await verify_due() == 3
+    await post(ledger, 1, "b")
+    clock.move_to(MIDNIGHT - timedelta(seconds=1))
+    assert await verify_due() is None
+    clock.move_to(MIDNIGHT)
+    assert await verify_due() == 4
+    last = last_verification.recall(tmp_path, 1)
+    assert last is not None
+    assert (last.at, last.entries, last.sound) == (MIDNIGHT, 4, True)

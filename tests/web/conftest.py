@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import uvicorn
@@ -47,12 +48,13 @@ class Site:
 
 
 @pytest.fixture
-async def site(app_url: str) -> AsyncIterator[Site]:
+async def site(app_url: str, tmp_path: Path) -> AsyncIterator[Site]:
     """The api process's application under uvicorn, on a free port, with a small world in it."""
     clock = FixedClock(NINE_ON_MONDAY)
     database = Database(app_url, clock=clock)
     world = await small_world(database)
-    app = create_app(Settings(app_database_url=SecretStr(app_url), redis_url=None), clock=clock)
+    settings = Settings(app_database_url=SecretStr(app_url), redis_url=None, data=tmp_path)
+    app = create_app(settings, clock=clock)
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
     serving = asyncio.create_task(server.serve())
     while not server.started:

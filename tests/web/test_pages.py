@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID
 
 import httpx
@@ -16,12 +19,14 @@ from pointsbank.domain import accounts
 from pointsbank.domain.free_hours import FreeHour
 from pointsbank.domain.redemption import PartnerWord
 from services.care import service as care
+from services.ledger import last_verification, seals
 from services.ledger import service as ledger
+from services.ledger.verification import Fault, Finding, verify
 from services.matching import service as matching
 from services.people.service import PersonInfo
 from services.settlement import service as settlement
 from tests.web.conftest import Site, Visit, open_browser
-from tests.worlds import ask_for_help, done_visit, give_points, planned_visit
+from tests.worlds import NINE_ON_MONDAY, ask_for_help, done_visit, give_points, planned_visit
 
 pytestmark = pytest.mark.browser
 
@@ -219,6 +224,28 @@ async def test_an_auditor_reads_the_books_and_cannot_change_anything(site: Site)
     assert (board.status_code, board.headers["location"]) == (303, "/books")
     assert books.status_code == 200
     assert pairing.status_code == 403
+
+
+async def test_the_books_show_the_seals_and_what_the_last_verification_found(
+    site: Site, tmp_path: Path
+) -> None:
+    await give_points(site.database, site.world, site.world.elder, 25_000)
+    async with program(site, site.world.auditor) as client:
+        before = (await client.get("/books")).text
+        async with site.database.unit_of_work(site.world.community_id) as uow:
+            line = await seals.seal_head(uow, seals.load_key(tmp_path))
+        async with site.database.unit_of_work(site.world.community_id, snapshot=True) as uow:
+            found = await verify(uow)
+        last_verification.remember(tmp_path, site.world.community_id, found, NINE_ON_MONDAY)
+        after = (await client.get("/books")).text
+        broken = replace(found, findings=(Finding(Fault.ENTRY_ALTERED, "entry 1"),))
+        last_verification.remember(tmp_path, site.world.community_id, broken, NINE_ON_MONDAY)
+        unsound = (await client.get("/books")).text
+    assert "还没有封签" in before
+    assert "上次整本核验" not in before
+    assert json.loads(line)["merkle_root"] in after
+    assert f"{found.entries} 笔分录都对得上" in after
+    assert "发现 1 处不对" in unsound
 
 
 async def test_free_hours_are_saved_and_finer_ones_kept(
