@@ -12,7 +12,7 @@ from pointsbank.domain import chain
 from services.ledger import journal_store
 from services.ledger.ranges import HEADER_BYTES, LENGTHS, ROW, SIGNATURE, Ground, RangeCheck, RangeResult
 
-LINES_AT_ONCE = 8_192
+LINES_AT_ONCE = 4_096
 """Lines that are checked together: enough for numpy, few enough for a processor's cache."""
 
 TRAILER_BYTES = 2

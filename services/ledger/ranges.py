@@ -227,8 +227,8 @@ def leaves(ground: Ground, rows: Array) -> Array:
         chosen = rows if len(shapes) == 1 else rows[shape == each]
         no_reverses, no_expires = one["reverses_none"], one["expires_none"]
         form, template = _preimage(ground.community_id, words, not no_reverses, not no_expires)
-        preimages = np.empty(len(chosen), form)
-        preimages[:] = np.frombuffer(template, form)
+        buffer = bytearray(template * len(chosen))
+        preimages = np.frombuffer(buffer, form)
         for name in form.names or ():
             if name in ("debit", "credit"):
                 account = chosen[name].astype("i8")
@@ -236,7 +236,7 @@ def leaves(ground: Ground, rows: Array) -> Array:
                 preimages[name] = ground.ids[account]
             elif not name.startswith("_"):
                 preimages[name] = chosen[name]
-        hashed = np.frombuffer(_hash_rows(preimages.tobytes(), form.itemsize), "u1").reshape(-1, 32)
+        hashed = np.frombuffer(_hash_rows(bytes(buffer), form.itemsize), "u1").reshape(-1, 32)
         if len(shapes) == 1:
             return hashed
         result[shape == each] = hashed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -17,7 +18,7 @@ from pointsbank.domain.errors import InvalidValue
 from pointsbank.domain.journal import EntryKind, JournalEntry, Transfer
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
-from services.ledger import merkle_store, seals, service, tree
+from services.ledger import merkle_store, seal_form, seals, service, tree
 from services.ledger.range_processes import RangeProcessFailed
 from services.ledger.verification import Fault, Finding, Processes, Verification, verify
 from tests.integration.test_ledger_walls import tamper
@@ -279,6 +280,19 @@ async def test_a_seal_signed_by_another_key_is_forged_to_who_knows_the_key(
     key = seals.load_key(tmp_path).public_key().public_bytes_raw()
     assert (await verified(ledger)).sound
     assert told(await verified(ledger, public_key=key)) == [(Fault.SEAL_FORGED, f"entry {ENTRIES}")]
+
+
+@pytest.mark.parametrize("number", [256, 700, ENTRIES])
+async def test_a_seal_of_another_root_than_the_entries_give_is_not_met(
+    ledger: Database, tmp_path: Path, number: int
+) -> None:
+    async with ledger.unit_of_work(1) as uow:
+        good = seal_form.parsed(await seals.seal_head(uow, seals.load_key(tmp_path), number=number), None)
+    assert (await verified(ledger, seals=[good])).sound
+    other = replace(good, merkle_root=bytes(32))
+    assert told(await verified(ledger, seals=[other])) == [(Fault.SEAL_MISMATCH, f"entry {number}")]
+    other = replace(good, hash=bytes(32))
+    assert told(await verified(ledger, seals=[other])) == [(Fault.SEAL_MISMATCH, f"entry {number}")]
 
 
 async def test_since_begins_where_it_is_told_and_says_so(
