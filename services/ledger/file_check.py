@@ -1,6 +1,7 @@
 """The whole exported journal checked from its file alone: JSON Lines, read once, line by line.
 
-The first line says what it is and carries the seals; then come the accounts, then every line of the journal.
+The first line says what it is and carries the seals; then come the accounts, the holds (which follow from
+the journal, so that nothing is to be proven by them), then every line of the journal.
 No database is asked and nothing is trusted but the public key by which the seals must be signed.
 """
 
@@ -26,6 +27,9 @@ from services.ledger.seal_form import SealedHead, SealUnreadable
 LINE_BYTES_MAX = 1 << 16
 HEADER_BYTES_MAX = 1 << 27
 """The first line carries every seal there is: an hourly one is 600 bytes."""
+
+
+ACCOUNT, HOLD = b'{"account":', b'{"hold":'
 
 
 class Unreadable(Exception):
@@ -72,8 +76,13 @@ class _AccountLine(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     account: WrittenAccount
 
 
+class _HoldLine(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    hold: dict[str, Any]
+
+
 _header = msgspec.json.Decoder(Header)
 _account = msgspec.json.Decoder(_AccountLine)
+_hold = msgspec.json.Decoder(_HoldLine)
 _line = msgspec.json.Decoder(WrittenLine)
 
 
@@ -90,8 +99,10 @@ def check_journal(path: Path, public_key: bytes) -> FileReport:
             for place, text in _lines(file):
                 if check is None:
                     check = _Journal(_read_header(text), public_key, findings)
-                elif text.startswith(b'{"account"'):
+                elif text.startswith(ACCOUNT):
                     check.add_account(_decoded(_account, text).account, place)
+                elif text.startswith(HOLD):
+                    _decoded(_hold, text)
                 else:
                     check.add_line(_decoded(_line, text), place)
         except Unreadable:

@@ -59,6 +59,7 @@ class WrittenAccount(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     owner: UUID
     commodity: Commodity
     number: Int4 | None = None
+    opened_at: Moment | None = None
 
     def code(self) -> AccountCode:
         """Return what the account is for. Raises ValueError."""

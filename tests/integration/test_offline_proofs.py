@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -229,21 +230,23 @@ async def journal(ledger: Database) -> list[dict[str, Any]]:
                     "kind": code.kind,
                     "owner": str(code.owner),
                     "commodity": code.commodity,
+                    "opened_at": "2026-03-02T04:00:00.000000+00:00",
                 }
             }
             for number, code in enumerate(codes, start=1)
         ),
+        {"hold": {"id": str(UUID(int=8)), "state": "open"}},
         *(line_form.written(line, hash_) for line, hash_ in lines),
     ]
 
 
 def checked_lines(lines: list[dict[str, Any]], tmp_path: Path, public: bytes) -> FileReport:
     path = tmp_path / "journal.jsonl"
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    path.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
     return check_file(path, public)
 
 
-HEADED = 6
+HEADED = 7
 """Lines of the file before the first of the journal."""
 
 
@@ -268,23 +271,20 @@ def rehash(lines: list[dict[str, Any]], start: int) -> None:
 
 
 def read_back(line: dict[str, Any]) -> dict[str, Any]:
-    import msgspec
-
     return msgspec.structs.asdict(msgspec.json.decode(json.dumps(line), type=line_form.WrittenLine))
 
 
-LAST = HEADED + 38
 JOURNAL_CHANGES: list[tuple[str, Callable[[list[dict[str, Any]]], Any], str, str]] = [
-    ("a column", lambda j: j[HEADED + 4].update(policy_version=2), Fault.ENTRY_ALTERED, "file line 11"),
-    ("a hash", lambda j: j[HEADED + 4].update(hash="00" * 32), Fault.ENTRY_ALTERED, "file line 11"),
-    ("a line cut out", lambda j: j.pop(HEADED + 2), Fault.ENTRY_MISSING, "file line 9"),
-    ("lines swapped", lambda j: j.insert(HEADED + 5, j.pop(HEADED + 2)), Fault.ENTRY_MISSING, "file line 9"),
+    ("a column", lambda j: j[HEADED + 4].update(policy_version=2), Fault.ENTRY_ALTERED, "file line 12"),
+    ("a hash", lambda j: j[HEADED + 4].update(hash="00" * 32), Fault.ENTRY_ALTERED, "file line 12"),
+    ("a line cut out", lambda j: j.pop(HEADED + 2), Fault.ENTRY_MISSING, "file line 10"),
+    ("lines swapped", lambda j: j.insert(HEADED + 5, j.pop(HEADED + 2)), Fault.ENTRY_MISSING, "file line 10"),
     ("the end cut off", lambda j: j.pop(), Fault.HEAD_MISMATCH, "entry 26"),
     ("the head", lambda j: j[0].update(head="00" * 32), Fault.HEAD_MISMATCH, "entry 27"),
     ("an owner", lambda j: j[4]["account"].update(owner=str(OTHER)), Fault.ACCOUNT_ALTERED, "file line 5"),
-    ("an account left out", lambda j: j.pop(3), Fault.ACCOUNT_ALTERED, "file line 6"),
+    ("an account left out", lambda j: j.pop(3), Fault.ACCOUNT_ALTERED, "file line 7"),
     ("a seal", lambda j: j[0]["seals"][0].update(entry_number=26), Fault.SEAL_FORGED, "seal 1"),
-    ("no JSON", lambda j: j.insert(HEADED, {"account": 5}), FileFault.UNREADABLE, "file line 7"),
+    ("no JSON", lambda j: j.insert(HEADED, {"account": 5}), FileFault.UNREADABLE, "file line 8"),
     ("another format", lambda j: j[0].update(format=2), FileFault.UNREADABLE, "file line 1"),
 ]
 
