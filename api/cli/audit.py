@@ -77,7 +77,8 @@ def verify_command(
     settings = read_settings(data=data)
     faults = asyncio.run(_verify_all(settings, seals_path, since or 1, processes))
     if faults:
-        raise click.ClickException(f"{faults} faults: the journal does not say what it said")
+        counted = "one fault" if faults == 1 else f"{faults} faults"
+        raise click.ClickException(f"{counted}: the journal does not say what it said")
     click.echo("the journal is sound" if since is None else "the journal is sound from there on")
 
 

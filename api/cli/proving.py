@@ -114,7 +114,8 @@ def verify_file(file: Path, key: str) -> None:
     faults = len(report.findings) + report.omitted
     if faults:
         first = report.findings[0]
-        raise click.ClickException(f"{faults} faults, the first at {first.where}: {first.fault}")
+        counted = "one fault" if faults == 1 else f"{faults} faults, the first"
+        raise click.ClickException(f"{counted} at {first.where}: {first.fault}")
     click.echo(
         "everything in it holds" if report.seals else "it is whole in itself, but no seal vouches for it"
     )
@@ -124,7 +125,7 @@ def _tell(report: FileReport) -> None:
     sums = "".join(f", {name} {value}" for name, value in report.sums)
     click.echo(
         f"{report.kind} of community {report.community_id}: {report.entries} entries, "
-        f"{report.proven} proven by a seal"
+        f"{report.proven} covered by a seal"
         + (f" of {report.sealed_at:%Y-%m-%d %H:%M} UTC" if report.sealed_at else "")
         + sums
     )

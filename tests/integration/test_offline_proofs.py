@@ -349,7 +349,7 @@ async def test_the_command_says_what_it_found_and_fails_when_it_must(
 
     code, output = run(str(good), "--key", public.hex())
     assert code == 0
-    assert "certificate of community 1: 8 entries, 8 proven by a seal of 2026-03-04 04:00 UTC" in output
+    assert "certificate of community 1: 8 entries, 8 covered by a seal of 2026-03-04 04:00 UTC" in output
     assert "minutes 240" in output
     assert output.endswith("everything in it holds\n")
 
@@ -357,6 +357,6 @@ async def test_the_command_says_what_it_found_and_fails_when_it_must(
     code, output = run(str(bad), "--key", public.hex())
     assert code == 1
     assert f"entry {number}: entry_altered" in output
-    assert f"the first at entry {number}: entry_altered" in output
+    assert f"faults, the first at entry {number}: entry_altered" in output
 
     assert run(str(good), "--key", "ab")[0] == 1
