@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
-
-import asyncpg
 
 from pointsbank.domain.accounts import AccountCode, AccountKind, Commodity
 from pointsbank.domain.journal import JournalEntry
@@ -21,6 +19,14 @@ SELECT o_first, o_verdicts, o_numbers, o_accounts, o_available
 """
 
 OPEN = "SELECT bank.open_accounts($1, $2, $3, $4, $5, $6, $7)"
+
+
+class Connected(Protocol):
+    """What a statement is run on: a unit of work's connection, or a dedicated one."""
+
+    async def fetchrow(self, query: str, *arguments: Any) -> Any:
+        """Return the first row."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,7 @@ async def apply_entries(
 
 
 async def apply_on(
-    connection: asyncpg.Connection,
+    connection: Connected,
     community_id: int,
     columns: Columns,
     entries: int,
@@ -77,11 +83,11 @@ async def open_accounts(uow: UnitOfWork, codes: Iterable[AccountCode]) -> None:
 
 
 async def open_accounts_on(
-    connection: asyncpg.Connection, community_id: int, codes: Iterable[AccountCode], *, at: datetime
+    connection: Connected, community_id: int, codes: Iterable[AccountCode], *, at: datetime
 ) -> None:
     """Open accounts on a connection, in whatever transaction that is in."""
     wanted = sorted(set(codes))
-    await connection.execute(
+    await connection.fetchrow(
         OPEN,
         community_id,
         at,
