@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from functools import lru_cache
-from typing import Any
+from operator import attrgetter
+from typing import Any, cast
 from uuid import UUID, uuid5
 
+from asyncpg.pgproto.pgproto import UUID as DriverUUID  # noqa: N811 - not to be taken for uuid.UUID
+
 from pointsbank.domain.accounts import AccountCode
-from pointsbank.domain.journal import JournalEntry
+from pointsbank.domain.journal import JournalEntry, entry_id_bytes
 
 ACCOUNT_NAMESPACE = UUID("6d1f8f0a-3f0e-5c52-9a53-6f7b1f3a9c11")
 ACCOUNTS_KEPT = 65_536
@@ -21,7 +24,15 @@ Columns = tuple[Any, ...]
 @lru_cache(maxsize=ACCOUNTS_KEPT)
 def account_id(community_id: int, code: AccountCode) -> UUID:
     """Return the id an account has: derived from its code, so that no look-up is needed."""
-    return uuid5(ACCOUNT_NAMESPACE, f"{community_id}:{code}")
+    return _driver_uuid(uuid5(ACCOUNT_NAMESPACE, f"{community_id}:{code}").bytes)
+
+
+def _driver_uuid(value: bytes) -> UUID:
+    """Return a UUID of the driver's own make, which it sends in a fraction of the time."""
+    return cast("UUID", DriverUUID(value))
+
+
+_as_int = attrgetter("int")
 
 
 class Batch:
@@ -63,7 +74,12 @@ class Batch:
         self.entries += 1
         self._linked = self._linked or (link is not None and link in self._links[-1:])
         origin = entry.origin
-        named = (entry_id or entry.id, origin.source_id, origin.actor, origin.subject)
+        named = (
+            entry_id or _driver_uuid(entry_id_bytes(entry.key)),
+            origin.source_id,
+            origin.actor,
+            origin.subject,
+        )
         kinds = (entry.kind.value, origin.source_kind.value)
         for line, transfer in enumerate(entry.transfers, start=1):
             self._debits.append(account_id(self.community_id, transfer.target))
@@ -83,7 +99,7 @@ class Batch:
 
     def columns(self) -> Columns:
         """Return the columns; see ``apply_entries_2.sql`` for what each holds."""
-        accounts = sorted({*self._debits, *self._credits})
+        accounts = sorted({*self._debits, *self._credits}, key=_as_int)
         places = {account: place for place, account in enumerate(accounts, start=1)}
         ints: list[int] = []
         for debit, credit, numbers in zip(self._debits, self._credits, self._numbers, strict=True):

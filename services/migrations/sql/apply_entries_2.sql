@@ -20,8 +20,8 @@
 --   brought in again keeps its moments)
 --
 -- Every table is reached by a key that leads with community_id, by look-ups that no statistics of a table
--- that was empty when the plan was made can turn into scans: OFFSET 0 keeps the look-up of each element
--- apart, balances have one index only, and width_bucket finds an account's place without a join.
+-- that was empty when the plan was made can turn into scans: LIMIT 1 keeps the look-up of each element apart,
+-- balances have one index only, and width_bucket finds an account's place without a join.
 
 CREATE FUNCTION bank.apply_entries(
     p_community integer,
@@ -113,7 +113,7 @@ BEGIN
                       FROM generate_series(1, m) AS g(i)
                      CROSS JOIN LATERAL (SELECT x.number FROM bank.journal_lines x
                                           WHERE x.community_id = p_community AND x.id = p_ids[4 * g.i - 3]
-                                            AND x.line = 1 OFFSET 0) l
+                                          LIMIT 1) l
                      WHERE p_ints[5 * g.i - 1] = 1) k) AS known
       INTO seen
       FROM (SELECT a.account_id, a.account_number, a.balance, a.floor, a.commodity::text AS commodity
@@ -480,15 +480,18 @@ $$;
 
 -- What an account had once entry p_number had been recorded (its unit; null when it had not been used).
 CREATE FUNCTION bank.balance_at(p_community integer, p_account integer, p_number bigint)
-RETURNS bigint LANGUAGE sql STABLE SET search_path = pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off
-BEGIN ATOMIC
-    SELECT s.after FROM (
-        (SELECT l.number, l.line, l.debit_after AS after FROM bank.journal_lines l
-          WHERE l.community_id = p_community AND l.debit = p_account AND l.number <= p_number
-          ORDER BY l.number DESC, l.line DESC LIMIT 1)
-        UNION ALL
-        (SELECT l.number, l.line, l.credit_after FROM bank.journal_lines l
-          WHERE l.community_id = p_community AND l.credit = p_account AND l.number <= p_number
-          ORDER BY l.number DESC, l.line DESC LIMIT 1)) s
-     ORDER BY s.number DESC, s.line DESC LIMIT 1;
-END;
+RETURNS bigint LANGUAGE plpgsql STABLE SET search_path = pg_catalog SET enable_seqscan = off AS $$
+DECLARE
+    given record;
+    taken record;
+BEGIN
+    SELECT l.number, l.line, l.debit_after AS after INTO given FROM bank.journal_lines l
+     WHERE l.community_id = p_community AND l.debit = p_account AND l.number <= p_number
+     ORDER BY l.number DESC, l.line DESC LIMIT 1;
+    SELECT l.number, l.line, l.credit_after AS after INTO taken FROM bank.journal_lines l
+     WHERE l.community_id = p_community AND l.credit = p_account AND l.number <= p_number
+     ORDER BY l.number DESC, l.line DESC LIMIT 1;
+    RETURN CASE WHEN taken.number IS NULL OR (given.number, given.line) > (taken.number, taken.line)
+                THEN given.after ELSE taken.after END;
+END
+$$;
