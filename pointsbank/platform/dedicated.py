@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -32,6 +33,8 @@ class DedicatedConnection:
         self._server_settings = server_settings
         self._connection: asyncpg.Connection | None = None
         self._backend: tuple[int, datetime] | None = None
+        self.on_notice: Callable[[], None] | None = None
+        """Called when the server sends a notice while a statement is under way."""
 
     async def fetchrow(self, query: str, *arguments: Any) -> Any:
         """Run a statement and return its first row, or None.
@@ -56,11 +59,14 @@ class DedicatedConnection:
     async def close(self) -> None:
         """Close the connection, if there is one."""
         connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.remove_log_listener(self._noticed)
         if connection is not None and not connection.is_closed():
             with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
                 await connection.close(timeout=CONNECT_SECONDS_MAX)
 
     def _drop(self, connection: asyncpg.Connection) -> None:
+        connection.remove_log_listener(self._noticed)
         connection.terminate()
         self._connection = None
 
@@ -81,8 +87,13 @@ class DedicatedConnection:
             if connection is not None:
                 connection.terminate()
             raise ConnectionLost from error
+        connection.add_log_listener(self._noticed)
         self._connection = connection
         return connection
+
+    def _noticed(self, _connection: object, _message: object) -> None:
+        if self.on_notice is not None:
+            self.on_notice()
 
 
 async def _end(connection: asyncpg.Connection, pid: int, started: datetime) -> None:

@@ -5,6 +5,10 @@ one gathers. The durable flush, the community's head row and a hot account are s
 each post is still judged alone, in the order in which it came, and answered only after the commit.
 Communities have lanes of their own and never wait for each other; any number of processes may do the same.
 
+When enough posts wait, the next batch is sent on a second connection as soon as the database has said that
+the one before holds the head row: it stands behind it in the database's own queue, begins the moment the
+other has committed, and can never overtake it.
+
 What is to be committed together with other writes rides in the caller's unit of work instead
 (:func:`services.ledger.service.post`): the same entry point, the same verdicts.
 """
@@ -50,6 +54,9 @@ BULK_ENTRIES_MAX = 1_000
 
 CONNECTIONS_MAX = 8
 """Connections one poster holds at most."""
+
+SENT_MAX = 2
+"""Batches of one community that are under way at once: one at work, one behind it."""
 
 TRIES_MAX = 5
 BACKOFF_SECONDS = 0.05
@@ -111,12 +118,48 @@ class _Gathering:
 
 
 class _Lane:
-    """The posts of one community that wait, as batches."""
+    """The posts of one community that wait, as batches, and what is under way."""
 
     def __init__(self) -> None:
         self.gatherings: deque[_Gathering] = deque()
         self.waiting = 0
+        self.under_way: deque[_Sent] = deque()
+        self.changed = asyncio.Event()
+        self.wake_at = 0
+        """As many entries as must wait before whoever runs the lane is told of one more."""
         self.running: asyncio.Task[None] | None = None
+
+    def may_send(self) -> bool:
+        """Tell whether the next batch can be sent: nothing is under way, or the one before is ahead of it."""
+        self.wake_at = QUEUE_ENTRIES_MAX
+        if not self.gatherings or len(self.under_way) == SENT_MAX:
+            return False
+        if not self.under_way:
+            return True
+        last = self.under_way[-1]
+        if not last.begun:
+            return False
+        self.wake_at = (
+            last.gathering.batch.entries
+        )  # to send fewer than are under way would gather too little
+        return self.gatherings[0].batch.entries >= self.wake_at or len(self.gatherings) > 1
+
+
+class _Sent:
+    """A batch on its way."""
+
+    __slots__ = ("begun", "connection", "gathering", "task")
+
+    def __init__(self, gathering: _Gathering, connection: DedicatedConnection) -> None:
+        self.gathering = gathering
+        self.connection = connection
+        self.begun = False
+        self.task: asyncio.Task[list[Outcome]] | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether it is known what became of every post."""
+        return self.task is not None and self.task.done()
 
 
 class Poster:
@@ -126,6 +169,7 @@ class Poster:
         self._database = database
         self._lanes: dict[int, _Lane] = {}
         self._free = asyncio.Semaphore(CONNECTIONS_MAX)
+        self._taken = 0
         self._idle: list[DedicatedConnection] = []
 
     async def post(self, community_id: int, entry: JournalEntry) -> Recorded:
@@ -194,38 +238,61 @@ class Poster:
         lane.waiting += len(entries)
         if lane.running is None:
             lane.running = asyncio.create_task(self._run(lane))
+        elif lane.gatherings[0].batch.entries >= lane.wake_at or len(lane.gatherings) > 1:
+            lane.changed.set()
         return await post.answer
 
     async def _run(self, lane: _Lane) -> None:
         """Record a lane's batches until none is left."""
         try:
-            async with self._connection() as connection:
-                answered: Iterator[None] = iter(())
-                while lane.gatherings:
-                    gathering = lane.gatherings.popleft()
-                    under_way = asyncio.ensure_future(self._record(connection, gathering))
-                    # Sent before those of the last batch are woken, who will fill the next one meanwhile.
-                    await asyncio.sleep(0)
-                    for _ in answered:
-                        pass
-                    outcome = await under_way
-                    lane.waiting -= gathering.batch.entries
-                    answered = _answers(gathering, outcome)
-                    if not lane.gatherings:
-                        for _ in answered:
-                            pass
-                        await asyncio.sleep(0)  # whoever was woken may post again at once
+            async with self._connection() as first, self._connection_to_spare() as second:
+                free = [first] if second is None else [second, first]
+                while lane.gatherings or lane.under_way:
+                    lane.changed.clear()
+                    while free and lane.may_send():
+                        self._send(lane, free.pop())
+                    if not any(sent.done for sent in lane.under_way):
+                        await lane.changed.wait()
+                    await self._answer(lane, free)
         except Exception as error:  # no connection was to be had
             self._give_up(lane, error)
         finally:
             lane.running = None
 
+    def _send(self, lane: _Lane, connection: DedicatedConnection) -> None:
+        sent = _Sent(lane.gatherings.popleft(), connection)
+        lane.under_way.append(sent)
+
+        def begun() -> None:
+            sent.begun = True
+            lane.changed.set()
+
+        connection.on_notice = begun
+        sent.task = asyncio.create_task(self._record(connection, sent.gathering))
+        sent.task.add_done_callback(lambda _task: lane.changed.set())
+
+    async def _answer(self, lane: _Lane, free: list[DedicatedConnection]) -> None:
+        """Answer the posts of batches that are done, after the next has been sent in their place."""
+        done = [sent for sent in lane.under_way if sent.done]
+        for sent in done:
+            lane.under_way.remove(sent)
+            lane.waiting -= sent.gathering.batch.entries
+            sent.connection.on_notice = None
+            free.append(sent.connection)
+        if done and free and lane.may_send():
+            self._send(lane, free.pop())
+            await asyncio.sleep(0)  # it goes out before those of the last batch are woken
+        for sent in done:
+            assert sent.task is not None
+            _tell(sent.gathering, sent.task.result())
+        if done:
+            await asyncio.sleep(0)  # whoever was woken may post again at once
+
     def _give_up(self, lane: _Lane, error: Exception) -> None:
         while lane.gatherings:
             gathering = lane.gatherings.popleft()
             lane.waiting -= gathering.batch.entries
-            for _ in _answers(gathering, [error] * len(gathering.posts)):
-                pass
+            _tell(gathering, [error] * len(gathering.posts))
 
     async def _record(self, connection: DedicatedConnection, gathering: _Gathering) -> list[Outcome]:
         """Return what became of each post of a gathering."""
@@ -273,17 +340,33 @@ class Poster:
         self, connection: DedicatedConnection, batch: Batch, columns: tuple[object, ...]
     ) -> list[Applied]:
         return await store.apply_on(
-            connection, batch.community_id, columns, batch.entries, recorded_at=self._database.clock.now()
+            connection,
+            batch.community_id,
+            columns,
+            batch.entries,
+            recorded_at=self._database.clock.now(),
+            tell=True,
         )
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[DedicatedConnection]:
         async with self._free:
             connection = self._idle.pop() if self._idle else self._database.dedicated()
+            self._taken += 1
             try:
                 yield connection
             finally:
+                self._taken -= 1
                 self._idle.append(connection)
+
+    @asynccontextmanager
+    async def _connection_to_spare(self) -> AsyncIterator[DedicatedConnection | None]:
+        """A second connection for a lane, unless other lanes may need it."""
+        if self._taken > CONNECTIONS_MAX // 2:
+            yield None
+            return
+        async with self._connection() as connection:
+            yield connection
 
 
 def _alone(community_id: int, post: _Post) -> _Gathering:
@@ -307,12 +390,11 @@ def _verdicts(
     return [verdict_of(community_id, entry, each) for entry, each in zip(entries, applied, strict=True)]
 
 
-def _answers(gathering: _Gathering, outcomes: Sequence[Outcome]) -> Iterator[None]:
-    """Answer each post as the iterator is driven."""
+def _tell(gathering: _Gathering, outcomes: Sequence[Outcome]) -> None:
+    """Answer each post."""
     for post, outcome in zip(gathering.posts, outcomes, strict=True):
         if not post.answer.done():  # its caller may have gone away
             if isinstance(outcome, Exception):
                 post.answer.set_exception(outcome)
             else:
                 post.answer.set_result(outcome)
-        yield

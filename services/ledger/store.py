@@ -15,7 +15,7 @@ from services.ledger.batch import Columns, account_id, pack
 
 APPLY = """
 SELECT o_first, o_verdicts, o_numbers, o_accounts, o_available
-  FROM bank.apply_entries($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+  FROM bank.apply_entries($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 """
 
 OPEN = "SELECT bank.open_accounts($1, $2, $3, $4, $5, $6, $7)"
@@ -60,12 +60,14 @@ async def apply_on(
     entries: int,
     *,
     recorded_at: datetime,
+    tell: bool = False,
 ) -> list[Applied]:
     """Apply a packed batch of so many entries on a connection, in whatever transaction that is in.
 
-    Outside any it is a transaction of its own, in one round trip.
+    Outside any it is a transaction of its own, in one round trip. tell: have the database send a notice once
+    it holds the community's head row.
     """
-    answer = await connection.fetchrow(APPLY, community_id, recorded_at, *columns)
+    answer = await connection.fetchrow(APPLY, community_id, recorded_at, *columns, tell)
     first, verdicts, numbers, accounts, available = answer
     if verdicts is None:
         return [Applied("posted", number) for number in range(first, first + entries)]

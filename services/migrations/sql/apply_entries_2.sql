@@ -17,7 +17,7 @@
 --   p_kinds     kind, source kind
 --   p_amounts, p_occurred; and where any line has one, else null: p_expires, p_reverses, p_holds (which the
 --   entry ends), p_links (entries of one number in a row are all posted or none), p_recorded (a journal
---   brought in again keeps its moments)
+--   brought in again keeps its moments); p_tell: say by a notice when the head row has been taken
 --
 -- Every table is reached by a key that leads with community_id, by look-ups that no statistics of a table
 -- that was empty when the plan was made can turn into scans: LIMIT 1 keeps the look-up of each element apart,
@@ -37,6 +37,7 @@ CREATE FUNCTION bank.apply_entries(
     p_holds uuid[],
     p_links integer[],
     p_recorded timestamptz[],
+    p_tell boolean,
     OUT o_first bigint,
     OUT o_verdicts text[],
     OUT o_numbers bigint[],
@@ -102,6 +103,11 @@ BEGIN
       FROM bank.ledger_heads h WHERE h.community_id = p_community FOR UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'the community has no ledger' USING ERRCODE = 'foreign_key_violation';
+    END IF;
+
+    IF p_tell THEN
+        -- Sent at once, not with the answer: whoever waits to send the next batch knows that it cannot overtake.
+        RAISE NOTICE USING MESSAGE = 'head taken';
     END IF;
 
     -- A record keeps its arrays flat, which width_bucket below needs to be quick.
