@@ -30,6 +30,10 @@ async def ledger(database: Database) -> Database:
     return database
 
 
+MOVES_MIN = 100
+"""However slow the machine, so much must have moved before the race is over."""
+
+
 class Gathered:
     """The ledger, posted to by group commit."""
 
@@ -107,7 +111,7 @@ async def test_opposed_transfers_never_deadlock(
 
     With ``--long`` for ten minutes, else for a few seconds.
     """
-    seconds = 600 if request.config.getoption("--long") else 4
+    seconds = 600 if request.config.getoption("--long") else 3
     other = Database(app_url, clock=FixedClock(NOON))
     ways = [Gathered(ledger), Gathered(other), Riding(ledger), Riding(other)]
     end = asyncio.get_running_loop().time() + seconds
@@ -117,7 +121,7 @@ async def test_opposed_transfers_never_deadlock(
         nonlocal moved
         dice = random.Random(worker)
         step = 0
-        while asyncio.get_running_loop().time() < end:
+        while asyncio.get_running_loop().time() < end or moved < MOVES_MIN:
             step += 1
             source, target = dice.sample(CODES, 2)
             moved += await ways[worker % 4].pay(source, target, dice.randint(1, 300), f"{worker}-{step}")
@@ -129,6 +133,5 @@ async def test_opposed_transfers_never_deadlock(
     for way in ways:
         await way.poster.close()
     await other.close()
-    assert moved > 100
     async with ledger.unit_of_work(1, snapshot=True) as uow:
         assert (await verify(uow)).sound
