@@ -89,6 +89,11 @@ class WorkerProcess:
                 "seal",
                 self._in_one_commit(lambda uow: ledger_jobs.seal_if_grown(uow, settings.data)),
             ),
+            (
+                settings.batch_seconds,
+                "expire",
+                lambda community: ledger_jobs.expire_lots(database, community),
+            ),
             (settings.batch_seconds, "forget", self._in_one_commit(_forget)),
         ]
         if settings.pairing_seconds:

@@ -1,11 +1,11 @@
-"""What the ledger does on its own: seal the head of the chain."""
+"""What the ledger does on its own: seal the head of the chain, take points whose day has passed."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from pointsbank.platform.database import UnitOfWork
-from services.ledger import audit_store, seals
+from pointsbank.platform.database import Database, UnitOfWork
+from services.ledger import audit_store, expiry, seals
 
 
 async def seal_if_grown(uow: UnitOfWork, directory: Path) -> bool:
@@ -27,3 +27,8 @@ async def seal_if_grown(uow: UnitOfWork, directory: Path) -> bool:
 
     uow.after_commit(keep)
     return True
+
+
+async def expire_lots(database: Database, community_id: int) -> int:
+    """Take the points of lots whose day has passed from their owners; return from how many."""
+    return await expiry.expire_lots(database, community_id)
