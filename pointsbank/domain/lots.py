@@ -166,6 +166,14 @@ class Lots:
         """Return how much of what can be spent is of lots whose last day is before ``today``."""
         return sum(amount for key, amount in self._available.left.items() if key.last_day < today)
 
+    def expiring(self, through: date = date.max) -> list[tuple[date, int]]:
+        """Return what can be spent by its last day, up to ``through``, the first to expire first."""
+        days: dict[date, int] = {}
+        for key in sorted(self._available.left):
+            if key.last_day < date.max and key.last_day <= through:
+                days[key.last_day] = days.get(key.last_day, 0) + self._available.left[key]
+        return list(days.items())
+
     def next_spent(self, amount: int) -> list[tuple[date | None, int]]:
         """Return what spending ``amount`` would take, by day: each last day once, first-expiring first.
 

@@ -57,8 +57,9 @@ async def expire_member(uow: UnitOfWork, member: UUID, today: date) -> Recorded 
 async def expire_lots(database: Database, community_id: int) -> int:
     """Expire every lot whose day has passed; return how many members lost some.
 
-    Each member is a unit of work. How far it has run is noted once all are done: a crash in between looks at the same members again, and
-    finds nothing more to take. A member whose lines do not add up is left and told of, and so is the note.
+    Each member is a unit of work. How far it has run is noted once all are done: after a crash the same
+    members are looked at again, and nothing more is found to take. A member whose lines do not add up is
+    left and told of, and so is the note.
     """
     async with database.unit_of_work(community_id) as uow:
         today = await people.local_today(uow)

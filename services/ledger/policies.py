@@ -15,6 +15,14 @@ from services.ledger.views import PolicyProposal, PolicyVersionInfo
 from services.people import service as people
 
 PAGE_MAX = 200
+NUMBER_MAX = 2**31 - 1
+
+
+def known_number(number: int) -> int:
+    """Return ``number`` if a proposal can have it. Raises NotFound."""
+    if not 0 < number <= NUMBER_MAX:
+        raise NotFound(what="policy_proposal")
+    return number
 
 
 async def propose(

@@ -7,7 +7,7 @@ refusal stands only as long as its reason does. A posted key answers its first r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -208,6 +208,16 @@ async def balance_as_happened(uow: UnitOfWork, code: AccountCode, at: datetime) 
     soon = await store.last_entry_before(uow, at + LATE_AFTER)
     late = await store.recorded_late(uow, account, at, after_entry=known, soon=soon)
     return await store.balance_at_entry(uow, account, known) + late
+
+
+async def last_number_before(uow: UnitOfWork, at: datetime) -> int:
+    """Return the number of the last entry recorded before ``at``; 0 when there is none."""
+    return await store.last_entry_before(uow, at)
+
+
+async def last_number(uow: UnitOfWork) -> int:
+    """Return the number of the last entry; 0 when there is none."""
+    return await store.last_entry_before(uow, datetime.max.replace(tzinfo=UTC))
 
 
 async def _account(uow: UnitOfWork, code: AccountCode) -> int | None:
