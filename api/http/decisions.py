@@ -141,14 +141,16 @@ async def propose(request: SignedIn, data: JSONBody[Propose]) -> Response[Decisi
 @get("/decisions", opt=may(*READERS), operation_id="list_decisions")
 async def list_decisions(
     request: SignedIn,
-    state: Annotated[DecisionState | None, QueryParameter(description="only these")] = None,
+    in_state: Annotated[
+        DecisionState | None, QueryParameter(name="state", description="only these")
+    ] = None,
     after: AfterId = None,
     limit: Limit = PAGE_DEFAULT,
 ) -> DecisionPage:
     """List decisions in order of proposal."""
 
     async def work(uow: UnitOfWork, _actor: Actor) -> DecisionPage:
-        found = await decisions.decisions(uow, state=state, after=after, limit=limit)
+        found = await decisions.decisions(uow, state=in_state, after=after, limit=limit)
         items = [DecisionAnswer.of(each) for each in found]
         return DecisionPage(items=items, next_after=items[-1].id if len(items) == limit else None)
 

@@ -199,7 +199,7 @@ async def test_every_cap_as_it_stood_is_found_again_whatever_happened_since(
     async with database.unit_of_work(1) as uow:
         found = await care.visits_of_volunteer(uow, world.auditor.actor, world.volunteer.id)
     clipped = [visit.clipped_milli_points for visit in sorted(found, key=lambda each: each.planned_start)]
-    assert clipped == [0, 0, 750, 500, 750], "the world must hold clipped earnings"
+    assert clipped == [0, 0, 750, 500, 250], "the world must hold clipped earnings"
     assert await differences(database) == []
 
 
@@ -274,7 +274,7 @@ async def test_a_visit_changed_behind_its_entry_is_found(
     await confirmed(database, clock, world, lasts=60)
     connection = await asyncpg.connect(owner_url)
     try:
-        await connection.execute("SET session_replication_role = replica")  # past the walls, as a thief would
+        await connection.execute("ALTER TABLE bank.visits DISABLE TRIGGER USER")  # past the walls, by theft
         await connection.execute("UPDATE bank.visits SET clipped_milli_points = 500")
         assert await differences(database) == [(1, EarningFault.WRONG_CLIPPED)]
         await connection.execute("UPDATE bank.visits SET clipped_milli_points = 0, minutes = 90")
