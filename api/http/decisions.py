@@ -8,6 +8,7 @@ from uuid import UUID
 
 from litestar import Response, Router, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
+from pydantic import ConfigDict
 
 from api.auth import may
 from api.dependencies import CREATED, SignedIn, change, read
@@ -17,6 +18,7 @@ from pointsbank.domain.accounts import Commodity
 from pointsbank.domain.decision import DecisionKind, DecisionReason, DecisionState
 from pointsbank.domain.errors import InvalidValue
 from pointsbank.domain.points import AMOUNT_MAX
+from pointsbank.domain.policy import DEFAULT_POLICY
 from pointsbank.domain.roles import READERS, STAFF, Actor
 from pointsbank.platform.database import UnitOfWork
 from services.ledger import decisions, policies
@@ -31,6 +33,19 @@ class Propose(Asked):
     and ``amount`` for a part of its milli-points.
     """
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"kind": "reversal", "reason": "not_rendered", "entry_number": 7},
+                {
+                    "kind": "adjustment",
+                    "reason": "wrong_hours",
+                    "member_id": "0197c5a0-0000-7000-8000-000000000001",
+                    "amount": 500,
+                },
+            ]
+        }
+    )
     kind: DecisionKind
     reason: DecisionReason
     member_id: UUID | None = None
@@ -67,6 +82,9 @@ class DecisionPage(Told):
 class ProposePolicy(Asked):
     """A version of the community's rules. ``effective_from``: a local day, today at the earliest."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"effective_from": "2026-12-01", "body": DEFAULT_POLICY}]}
+    )
     effective_from: Day
     body: dict[str, Any]
 
@@ -141,9 +159,7 @@ async def propose(request: SignedIn, data: JSONBody[Propose]) -> Response[Decisi
 @get("/decisions", opt=may(*READERS), operation_id="list_decisions")
 async def list_decisions(
     request: SignedIn,
-    in_state: Annotated[
-        DecisionState | None, QueryParameter(name="state", description="only these")
-    ] = None,
+    in_state: Annotated[DecisionState | None, QueryParameter(name="state", description="only these")] = None,
     after: AfterId = None,
     limit: Limit = PAGE_DEFAULT,
 ) -> DecisionPage:

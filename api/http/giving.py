@@ -41,6 +41,7 @@ class Give(Asked):
 class Donate(Asked):
     """Points for the community's pool. ``giver_id``: yourself unless named."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"milli_points": 10_000}]})
     giver_id: UUID | None = None
     milli_points: MilliPointsAsked
 

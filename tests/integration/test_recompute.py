@@ -306,24 +306,47 @@ async def test_the_command_lists_what_differs_and_ends_with_a_fault(
     assert (await run("--since", "2026-11-01"))[0] == 0
 
 
+CAPS = [
+    ({"day_minutes": 20}, 25, 417),
+    ({"year_milli_points": 300}, 0, 450),
+    ({"account_milli_points": 350}, 0, 400),
+]
+"""A cap, and what it takes from 45 minutes of company: minutes, milli-points."""
+
+
+@pytest.mark.parametrize(("cap", "minutes", "milli_points"), CAPS, ids=["day", "year", "account"])
 async def test_each_cap_clips_and_what_it_took_is_stored_with_the_visit(
-    database: Database, clock: FixedClock, world: World
+    database: Database,
+    clock: FixedClock,
+    world: World,
+    cap: dict[str, int],
+    minutes: int,
+    milli_points: int,
 ) -> None:
-    """Day, year and account, each alone: by one who confirms, and by who brings in a file."""
-    for number, (cap, minutes, clipped) in enumerate(
-        [
-            ({"day_minutes": 20}, 25, 417),
-            ({"year_milli_points": 300}, 0, 450),
-            ({"account_milli_points": 800}, 0, 400),
-        ]
-    ):
-        clock.move_to(NINE_ON_MONDAY + timedelta(days=7 * number))
-        await capped(database, world, **cap)
-        visit = await done_visit(database, clock, world, lasts=45)
-        async with database.unit_of_work(1) as uow:
-            done = await care.confirm(uow, world.elder.actor, visit.id)
-        assert done.clipped_minutes == minutes
-        taken = done.clipped_milli_points
-        assert taken is not None
-        assert taken == clipped if number == 0 else taken > 0
+    await capped(database, world, **cap)
+    visit = await done_visit(database, clock, world, lasts=45)
+    async with database.unit_of_work(1) as uow:
+        done = await care.confirm(uow, world.elder.actor, visit.id)
+        (entry,) = await ledger.entries(uow)
+    assert (done.clipped_minutes, done.clipped_milli_points) == (minutes, milli_points)
+    earned = {leg.commodity: leg.amount for leg in entry.legs if leg.amount > 0}
+    assert earned == {Commodity.MINUTE: 45 - minutes, Commodity.POINT: 750 - milli_points}
+    assert await differences(database) == []
+
+
+@pytest.mark.parametrize(("cap", "minutes", "milli_points"), CAPS[1:], ids=["year", "account"])
+async def test_what_a_cap_took_is_stored_for_a_record_brought_in_too(
+    database: Database,
+    clock: FixedClock,
+    world: World,
+    cap: dict[str, int],
+    minutes: int,
+    milli_points: int,
+) -> None:
+    await capped(database, world, **cap)
+    clock.move_to(clock.now() + timedelta(days=2))
+    await recorded(database, record(world, clock.now() - timedelta(days=1), 45))
+    async with database.unit_of_work(1) as uow:
+        (done,) = await care.visits_of_volunteer(uow, world.auditor.actor, world.volunteer.id)
+    assert (done.clipped_minutes, done.clipped_milli_points) == (minutes, milli_points)
     assert await differences(database) == []
