@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from api.cli import main
 from pointsbank.domain.accounts import AccountKind, Commodity
+from pointsbank.domain.decision import DecisionReason
 from pointsbank.domain.earning import earning_entry
 from pointsbank.domain.errors import DomainError
 from pointsbank.domain.journal import EntryKind, Origin, SourceKind, journal_entry
@@ -25,7 +26,7 @@ from services.care import service as care
 from services.care import visit_store
 from services.care.recompute import EarningFault, recompute_earnings
 from services.care.records import OutcomeKind, VisitRecord, record_visits
-from services.ledger import giving
+from services.ledger import decisions, giving
 from services.ledger import service as ledger
 from services.people import service as people
 from tests.givings import earn, new_rules
@@ -349,4 +350,22 @@ async def test_what_a_cap_took_is_stored_for_a_record_brought_in_too(
     async with database.unit_of_work(1) as uow:
         (done,) = await care.visits_of_volunteer(uow, world.auditor.actor, world.volunteer.id)
     assert (done.clipped_minutes, done.clipped_milli_points) == (minutes, milli_points)
+    assert await differences(database) == []
+
+
+async def test_an_earning_taken_back_makes_room_under_the_years_cap_again(
+    database: Database, clock: FixedClock, world: World
+) -> None:
+    await capped(database, world, year_milli_points=1_000)
+    clock.move_to(clock.now() + timedelta(days=4))
+    await recorded(database, record(world, clock.now() - timedelta(days=3), 60))
+    async with database.unit_of_work(1) as uow:
+        taken_back = await decisions.propose_reversal(
+            uow, world.coordinator.actor, 1, reason=DecisionReason.NOT_RENDERED
+        )
+        await decisions.approve(uow, world.auditor.actor, taken_back.id)
+    await recorded(database, record(world, clock.now() - timedelta(days=2), 60))
+    async with database.unit_of_work(1) as uow:
+        again, _ = await care.visits_of_volunteer(uow, world.auditor.actor, world.volunteer.id)
+    assert again.clipped_milli_points == 0
     assert await differences(database) == []
