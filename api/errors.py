@@ -156,6 +156,8 @@ STATUSES: Mapping[str, int] = {
     "idempotency_key_reused": 422,
     "internal_error": 500,
     "not_ready": 503,
+    "posting_overloaded": 503,
+    "posting_undecided": 503,
 }
 """Status by code; a refusal that is not named here is the request's own fault: 422."""
 
@@ -288,7 +290,7 @@ async def require_json(request: AnyRequest) -> None:
 
 def refused(request: AnyRequest, error: DomainError) -> Response[Any]:
     """Answer what the domain or a service refused."""
-    if status_of(error) >= HTTP_500 and error.code != NotReady.code:
+    if status_of(error) >= HTTP_500 and status_of(error) != HTTP_503:
         log.error("request_failed", method=request.method, error=type(error).__name__, exc_info=error)
     return answer(request, error)
 

@@ -35,6 +35,11 @@ TEST_REDIS_URL = "POINTSBANK_TEST_REDIS_URL"
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--long``: run the tests that can for as long as it takes to trust them, not only to know them."""
+    parser.addoption("--long", action="store_true", help="run endurance tests in their long form (minutes)")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Forget the settings of a real bank; end like Ctrl-C when told to end, so that the servers stop too."""
     for name in [name for name in os.environ if name.startswith("POINTSBANK_")]:

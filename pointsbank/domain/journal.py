@@ -8,12 +8,10 @@ of a transfer, signed: debits are positive.)
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from functools import cached_property
 from uuid import UUID
 
 from pointsbank.domain import points
@@ -25,6 +23,8 @@ TRANSFERS_MAX = 64
 
 KEY_LENGTH_MAX = 200
 """Longest idempotency key, in characters."""
+
+UUID_LENGTH = 36
 
 
 class EntryKind(StrEnum):
@@ -147,7 +147,7 @@ class Origin:
     policy_version: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class JournalEntry:
     """An entry, not yet recorded: the ledger gives it its number and ``recorded_at``.
 
@@ -176,7 +176,7 @@ class JournalEntry:
         if (self.kind in ENDS_A_HOLD) != (self.ends_hold is not None):
             raise InvalidValue(field="ends_hold", rule="only_captures_and_voids")
 
-    @cached_property
+    @property
     def id(self) -> UUID:
         """The entry's id, which its key decides."""
         return entry_id(self.key)
@@ -231,24 +231,31 @@ def journal_entry(
     )
 
 
-_TIMED = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-
-
 def entry_id(key: str) -> UUID:
     """Return the id that an idempotency key stands for: the same key, the same id, in any community.
 
-    A key that names its document by a UUIDv7 gives a UUIDv7 (RFC 9562 §5.7) with that document's
-    milliseconds, the other 74 bits taken from SHA-256 of the key, so that ids ascend with time and index
-    pages stay hot; any other key gives a UUIDv8 (§5.8) of the digest alone.
+    A key that names its document by a UUIDv7 among its parts (``hold:<uuid>:open``) gives a UUIDv7 (RFC 9562
+    §5.7) with that document's milliseconds, the other 74 bits taken from SHA-256 of the key, so that ids
+    ascend with time and index pages stay hot; any other key gives a UUIDv8 (§5.8) of the digest alone.
     """
-    digest = int.from_bytes(hashlib.sha256(key.encode()).digest()[:16])
-    timed = _TIMED.search(key)
-    if timed is None:
-        stamp, version = digest >> 80, 0x8
-    else:
-        stamp, version = int(timed[1] + timed[2], 16), 0x7
-    low = digest & ((1 << 74) - 1)
-    return UUID(int=stamp << 80 | version << 76 | (low >> 62) << 64 | 0b10 << 62 | low & ((1 << 62) - 1))
+    return UUID(bytes=entry_id_bytes(key))
+
+
+def entry_id_bytes(key: str) -> bytes:
+    """Return :func:`entry_id` as its 16 bytes."""
+    made = bytearray(hashlib.sha256(key.encode()).digest()[:16])
+    version = 0x80
+    for part in key.split(":"):
+        if len(part) == UUID_LENGTH and part[14] == "7":
+            try:
+                made[:6] = bytes.fromhex(part[:8] + part[9:13])
+            except ValueError:
+                continue
+            version = 0x70
+            break
+    made[6] = version | made[6] & 0x0F
+    made[8] = 0x80 | made[8] & 0x3F
+    return bytes(made)
 
 
 def taken_back(transfer: Transfer, amount: int | None = None) -> Transfer:

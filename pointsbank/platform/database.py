@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from pointsbank.platform.clock import Clock, SystemClock
+from pointsbank.platform.dedicated import DedicatedConnection
 
 log = structlog.get_logger(__name__)
 
@@ -110,6 +111,7 @@ class Database:
             connect_args={"server_settings": SERVER_SETTINGS},
             hide_parameters=True,  # an error's text may reach a log; people's data must not
         )
+        self._url = url
         self.clock: Clock = clock or SystemClock()
         self.wake: Wake | None = None  # set by a process that has a queue; without it the sweep finds all
         self._sessions = async_sessionmaker(self.engine, class_=AsyncSession, expire_on_commit=False)
@@ -140,6 +142,10 @@ class Database:
         """Open a session outside any community (the list of communities, health checks)."""
         async with self._sessions() as session, session.begin():
             yield session
+
+    def dedicated(self) -> DedicatedConnection:
+        """Return a connection outside the pool whose statements commit by themselves; close it yourself."""
+        return DedicatedConnection(self._url, SERVER_SETTINGS)
 
     async def close(self) -> None:
         """Close every pooled connection."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import threading
 import time
+from typing import cast
 from uuid import UUID
+
+from asyncpg.pgproto.pgproto import UUID as DriverUUID  # noqa: N811 - what the driver sends fastest
 
 _lock = threading.Lock()
 _last = 0
@@ -27,4 +30,4 @@ def uuid7() -> UUID:
         _last = stamp
     random_bits = int.from_bytes(os.urandom(8)) & ((1 << 62) - 1)
     value = ((stamp >> 12) << 80) | (0x7 << 76) | ((stamp & 0xFFF) << 64) | (0b10 << 62) | random_bits
-    return UUID(int=value)
+    return cast("UUID", DriverUUID(value.to_bytes(16)))

@@ -85,6 +85,11 @@ _POSTGRES_OPTIONS = {
 _POSTGRES_NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
+def postgres_binary(name: str) -> Path:
+    """Return where one of PostgreSQL's programs lies, such as ``pgbench``."""
+    return _POSTGRES_HOME / "bin" / name
+
+
 def postgres_version() -> str:
     """Return the version of the PostgreSQL that comes along, such as ``18.6``."""
     said = subprocess.run(

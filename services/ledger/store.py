@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
-
-import asyncpg
 
 from pointsbank.domain.accounts import AccountCode, AccountKind, Commodity
 from pointsbank.domain.journal import JournalEntry
@@ -17,10 +15,18 @@ from services.ledger.batch import Columns, account_id, pack
 
 APPLY = """
 SELECT o_first, o_verdicts, o_numbers, o_accounts, o_available
-  FROM bank.apply_entries($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+  FROM bank.apply_entries($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 """
 
 OPEN = "SELECT bank.open_accounts($1, $2, $3, $4, $5, $6, $7)"
+
+
+class Connected(Protocol):
+    """What a statement is run on: a unit of work's connection, or a dedicated one."""
+
+    async def fetchrow(self, query: str, *arguments: Any) -> Any:
+        """Return the first row."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +54,20 @@ async def apply_entries(
 
 
 async def apply_on(
-    connection: asyncpg.Connection,
+    connection: Connected,
     community_id: int,
     columns: Columns,
     entries: int,
     *,
     recorded_at: datetime,
+    tell: bool = False,
 ) -> list[Applied]:
     """Apply a packed batch of so many entries on a connection, in whatever transaction that is in.
 
-    Outside any it is a transaction of its own, in one round trip.
+    Outside any it is a transaction of its own, in one round trip. tell: have the database send a notice once
+    it holds the community's head row.
     """
-    answer = await connection.fetchrow(APPLY, community_id, recorded_at, *columns)
+    answer = await connection.fetchrow(APPLY, community_id, recorded_at, *columns, tell)
     first, verdicts, numbers, accounts, available = answer
     if verdicts is None:
         return [Applied("posted", number) for number in range(first, first + entries)]
@@ -77,11 +85,11 @@ async def open_accounts(uow: UnitOfWork, codes: Iterable[AccountCode]) -> None:
 
 
 async def open_accounts_on(
-    connection: asyncpg.Connection, community_id: int, codes: Iterable[AccountCode], *, at: datetime
+    connection: Connected, community_id: int, codes: Iterable[AccountCode], *, at: datetime
 ) -> None:
     """Open accounts on a connection, in whatever transaction that is in."""
     wanted = sorted(set(codes))
-    await connection.execute(
+    await connection.fetchrow(
         OPEN,
         community_id,
         at,

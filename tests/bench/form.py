@@ -25,10 +25,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was asked for on the command line. quick: small enough to end within a minute."""
+    """What was asked for on the command line. quick: small enough to end within a minute.
+
+    entries: how long a benchmark's great journal is to be, where it has one; None for its own number.
+    """
 
     quick: bool
     json_file: Path | None
+    entries: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +57,11 @@ def options(name: str, argv: list[str] | None = None) -> Options:
     parser = argparse.ArgumentParser(prog=f"python -m tests.bench.{name}")
     parser.add_argument("--quick", action="store_true", help="a smaller run, under a minute")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows as JSON")
+    parser.add_argument(
+        "--entries", type=int, metavar="N", help="length of the great journal, where there is one"
+    )
     parsed = parser.parse_args(argv)
-    return Options(quick=parsed.quick, json_file=parsed.json)
+    return Options(quick=parsed.quick, json_file=parsed.json, entries=parsed.entries)
 
 
 def report(title: str, rows: list[Row], chosen: Options) -> None:

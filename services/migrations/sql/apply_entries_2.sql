@@ -17,11 +17,11 @@
 --   p_kinds     kind, source kind
 --   p_amounts, p_occurred; and where any line has one, else null: p_expires, p_reverses, p_holds (which the
 --   entry ends), p_links (entries of one number in a row are all posted or none), p_recorded (a journal
---   brought in again keeps its moments)
+--   brought in again keeps its moments); p_tell: say by a notice when the head row has been taken
 --
 -- Every table is reached by a key that leads with community_id, by look-ups that no statistics of a table
--- that was empty when the plan was made can turn into scans: OFFSET 0 keeps the look-up of each element
--- apart, balances have one index only, and width_bucket finds an account's place without a join.
+-- that was empty when the plan was made can turn into scans: LIMIT 1 keeps the look-up of each element apart,
+-- balances have one index only, and width_bucket finds an account's place without a join.
 
 CREATE FUNCTION bank.apply_entries(
     p_community integer,
@@ -37,6 +37,7 @@ CREATE FUNCTION bank.apply_entries(
     p_holds uuid[],
     p_links integer[],
     p_recorded timestamptz[],
+    p_tell boolean,
     OUT o_first bigint,
     OUT o_verdicts text[],
     OUT o_numbers bigint[],
@@ -104,6 +105,11 @@ BEGIN
         RAISE EXCEPTION 'the community has no ledger' USING ERRCODE = 'foreign_key_violation';
     END IF;
 
+    IF p_tell THEN
+        -- Sent at once, not with the answer: whoever waits to send the next batch knows that it cannot overtake.
+        RAISE NOTICE USING MESSAGE = 'head taken';
+    END IF;
+
     -- A record keeps its arrays flat, which width_bucket below needs to be quick.
     SELECT p_accounts AS accounts, array_agg(b.account_id) AS ids, array_agg(b.account_number) AS numbers,
            array_agg(b.balance) AS balances, array_agg(b.floor) AS floors, array_agg(b.commodity) AS commodities,
@@ -113,7 +119,7 @@ BEGIN
                       FROM generate_series(1, m) AS g(i)
                      CROSS JOIN LATERAL (SELECT x.number FROM bank.journal_lines x
                                           WHERE x.community_id = p_community AND x.id = p_ids[4 * g.i - 3]
-                                            AND x.line = 1 OFFSET 0) l
+                                          LIMIT 1) l
                      WHERE p_ints[5 * g.i - 1] = 1) k) AS known
       INTO seen
       FROM (SELECT a.account_id, a.account_number, a.balance, a.floor, a.commodity::text AS commodity
@@ -480,15 +486,18 @@ $$;
 
 -- What an account had once entry p_number had been recorded (its unit; null when it had not been used).
 CREATE FUNCTION bank.balance_at(p_community integer, p_account integer, p_number bigint)
-RETURNS bigint LANGUAGE sql STABLE SET search_path = pg_catalog SET enable_seqscan = off SET enable_bitmapscan = off
-BEGIN ATOMIC
-    SELECT s.after FROM (
-        (SELECT l.number, l.line, l.debit_after AS after FROM bank.journal_lines l
-          WHERE l.community_id = p_community AND l.debit = p_account AND l.number <= p_number
-          ORDER BY l.number DESC, l.line DESC LIMIT 1)
-        UNION ALL
-        (SELECT l.number, l.line, l.credit_after FROM bank.journal_lines l
-          WHERE l.community_id = p_community AND l.credit = p_account AND l.number <= p_number
-          ORDER BY l.number DESC, l.line DESC LIMIT 1)) s
-     ORDER BY s.number DESC, s.line DESC LIMIT 1;
-END;
+RETURNS bigint LANGUAGE plpgsql STABLE SET search_path = pg_catalog SET enable_seqscan = off AS $$
+DECLARE
+    given record;
+    taken record;
+BEGIN
+    SELECT l.number, l.line, l.debit_after AS after INTO given FROM bank.journal_lines l
+     WHERE l.community_id = p_community AND l.debit = p_account AND l.number <= p_number
+     ORDER BY l.number DESC, l.line DESC LIMIT 1;
+    SELECT l.number, l.line, l.credit_after AS after INTO taken FROM bank.journal_lines l
+     WHERE l.community_id = p_community AND l.credit = p_account AND l.number <= p_number
+     ORDER BY l.number DESC, l.line DESC LIMIT 1;
+    RETURN CASE WHEN taken.number IS NULL OR (given.number, given.line) > (taken.number, taken.line)
+                THEN given.after ELSE taken.after END;
+END
+$$;

@@ -7,25 +7,17 @@ BEGIN
 END
 $$;
 
--- A balance is what was posted last: nobody sets it otherwise. (An entry balances by its form: each line gives
--- to one account what it takes from another, and a check sees that they are two.)
-CREATE FUNCTION bank.require_posted_balance() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
-DECLARE
-    wrong record;
+-- An account opens with nothing; from then on only apply_entries, which posts what it adds, may change its
+-- balance. (An entry balances by its form: a line gives to one account what it takes from another.)
+CREATE FUNCTION bank.refuse_opening_balance() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
-    SELECT f.account_id INTO wrong FROM fresh f
-     WHERE f.balance <> coalesce((SELECT bank.balance_at(f.community_id, f.account_number, 9223372036854775807)), 0)
-     LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION 'the balance of account % is not what was posted', wrong.account_id
-            USING ERRCODE = 'check_violation';
-    END IF;
-    RETURN NULL;
+    RAISE EXCEPTION 'the balance of account % is not what was posted', NEW.account_id
+        USING ERRCODE = 'check_violation';
 END
 $$;
 
-CREATE TRIGGER require_posted_balance_insert AFTER INSERT ON bank.balances
-    REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION bank.require_posted_balance();
+CREATE TRIGGER refuse_opening_balance BEFORE INSERT ON bank.balances
+    FOR EACH ROW WHEN (NEW.balance <> 0) EXECUTE FUNCTION bank.refuse_opening_balance();
 
 -- A hold's word is the journal's: it was opened by an entry, and it ended by one.
 CREATE FUNCTION bank.require_hold_entries() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$

@@ -1,0 +1,176 @@
+"""No statement of the posting or statement path scans a table that grows.
+
+The plans are taken from the server itself while the real functions run (auto_explain, nested statements
+included), as the application's role, on tables that no statistics were ever gathered for: the worst a plan
+cached on an empty table can be.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from pointsbank.domain import accounts
+from pointsbank.domain.hold import Hold
+from pointsbank.domain.points import MilliPoints
+from pointsbank.platform import roles
+from pointsbank.platform.clock import FixedClock
+from pointsbank.platform.database import Database, UnitOfWork
+from pointsbank.platform.ids import uuid7
+from services.ledger import holds, service
+from tests.ledgers import NOBODY, NOON, bare_ledger, grant, move, origin
+
+GROW = {"journal_lines", "balances", "accounts", "holds"}
+MEMBERS = [UUID(int=100 + number) for number in range(400)]
+ROUNDS = 6
+
+
+@dataclass
+class Plans:
+    """Every plan that was run, as the server tells."""
+
+    nodes: list[dict[str, Any]] = field(default_factory=list)
+
+    def take(self, _connection: object, message: asyncpg.PostgresLogMessage) -> None:
+        found = re.search(r"plan:\s*(\{.*)", message.message or "", re.DOTALL)
+        if found:
+            self.nodes += _flat(json.loads(found[1])["Plan"])
+
+
+def _flat(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from _flat(child)
+
+
+@pytest.fixture
+async def watched(
+    servers: Any, owner_url: str, database: Database
+) -> AsyncIterator[tuple[UnitOfWork, Plans]]:
+    """A unit of work whose every plan is kept, in the application's role."""
+    database.clock = FixedClock(NOON)
+    await bare_ledger(database)
+    admin = Database(roles.with_database(servers.admin_url, roles.database_name(owner_url)), pool_size=1)
+    admin.clock = database.clock
+    plans = Plans()
+    try:
+        async with admin.unit_of_work(1) as uow:
+            connection = await uow.connection()
+            try:
+                await connection.execute("LOAD 'auto_explain'")
+            except asyncpg.PostgresError:
+                pytest.skip("the test server has no auto_explain, or its role may not load it")
+            for name, value in (
+                ("log_min_duration", "0"),
+                ("log_nested_statements", "on"),
+                ("log_analyze", "on"),
+                ("log_timing", "off"),
+                ("log_level", "notice"),
+                ("log_format", "json"),
+                ("log_parameter_max_length", "0"),
+            ):
+                await connection.execute(f"SET auto_explain.{name} = '{value}'")
+            await connection.execute(f"SET ROLE {roles.APP}")
+            connection.add_log_listener(plans.take)
+            yield uow, plans
+            connection.remove_log_listener(plans.take)
+    finally:
+        await admin.close()
+
+
+async def grown(uow: UnitOfWork) -> None:
+    """Post in the very session that planned on empty tables, until a scan would stand out."""
+    for round_ in range(ROUNDS):
+        entries = [grant(member, 100, f"g{round_}-{member}") for member in MEMBERS]
+        entries += [
+            move(accounts.available(giver), accounts.available(getter), 1, f"m{round_}-{giver}")
+            for giver, getter in pairwise(MEMBERS)
+        ]
+        await service.post_many(uow, entries)
+
+
+def most_read(plans: Plans) -> int:
+    """The most rows any node took from, or threw away of, a table that grows."""
+    return max(
+        int(
+            (node["Actual Rows"] + node.get("Rows Removed by Filter", 0))
+            * (node["Actual Loops"] if "Rows Removed by Filter" in node else 1)
+        )
+        for node in plans.nodes
+        if node.get("Relation Name") in GROW
+    )
+
+
+def scans(plans: Plans) -> list[str]:
+    return [
+        f"{node['Node Type']} on {node['Relation Name']}"
+        for node in plans.nodes
+        if node["Node Type"] == "Seq Scan" and node.get("Relation Name") in GROW
+    ]
+
+
+async def test_posting_stays_index_look_ups_on_tables_that_were_empty_when_it_was_planned(
+    watched: tuple[UnitOfWork, Plans],
+) -> None:
+    uow, plans = watched
+    await grown(uow)
+    plans.nodes.clear()
+    await service.post_many(
+        uow, [move(accounts.available(MEMBERS[0]), accounts.available(MEMBERS[1]), 1, "x")]
+    )
+    await service.post_many(
+        uow, [move(accounts.available(MEMBERS[0]), accounts.available(MEMBERS[1]), 1, "x")]
+    )
+    assert len(plans.nodes) > 10, "the plans inside the function must have been seen"
+    assert any(node.get("Index Name") == "uq_journal_lines_id" for node in plans.nodes)
+    assert scans(plans) == []
+    assert most_read(plans) <= 10, "a look-up reads what it looks up, however much there is"
+
+
+async def test_holds_reversals_and_new_accounts_are_look_ups_too(
+    watched: tuple[UnitOfWork, Plans],
+) -> None:
+    uow, plans = watched
+    await grown(uow)
+    plans.nodes.clear()
+    hold = Hold(
+        id=uuid7(),
+        member=MEMBERS[0],
+        partner=UUID(int=7),
+        amount=MilliPoints(5),
+        expires_at=NOON + timedelta(hours=1),
+    )
+    await holds.open_hold(uow, hold, origin(MEMBERS[0]))
+    await holds.capture_hold(uow, hold.id, amount=MilliPoints(3), actor=NOBODY)
+    await service.reverse(uow, 1, actor=NOBODY)
+    assert scans(plans) == []
+    assert most_read(plans) <= 20
+
+
+async def test_a_statement_and_a_balance_of_the_past_read_no_more_than_their_lines(
+    watched: tuple[UnitOfWork, Plans],
+) -> None:
+    uow, plans = watched
+    await grown(uow)
+    uow.clock.move_to(NOON + timedelta(days=3))  # type: ignore[attr-defined]
+    code = accounts.available(MEMBERS[5])
+    await service.post_many(uow, [grant(MEMBERS[5], 7, f"late-{number}") for number in range(4)])
+    plans.nodes.clear()
+    statement = await service.statement(uow, code, NOON + timedelta(days=2), NOON + timedelta(days=4))
+    assert (len(statement.lines), statement.closing - statement.opening) == (4, 28)
+    assert await service.balance_as_of(uow, code, NOON + timedelta(days=1)) == statement.opening
+    assert await service.balance_as_happened(uow, code, NOON + timedelta(days=1)) == statement.closing
+    assert await service.earned_between(uow, MEMBERS[5], NOON, NOON + timedelta(days=9)) > 0
+    await service.entry(uow, 17)
+    assert scans(plans) == []
+    # One account of four hundred: the lines of its own few rounds at most, never the journal's thousands.
+    assert most_read(plans) <= 3 * ROUNDS + 4

@@ -1,0 +1,1 @@
+"""Long sequences of acts against pure models."""
