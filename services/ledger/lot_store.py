@@ -116,7 +116,8 @@ async def members_with_old_lots(
                 UNION
                 SELECT l.debit FROM bank.journal_lines l
                  WHERE l.community_id = $1 AND l.number > $4 AND l.number <= $5 AND ({OLD_LOTS})) old
-          JOIN bank.accounts a ON a.community_id = $1 AND a.number = old.debit
+         CROSS JOIN LATERAL (SELECT x.owner_ref, x.kind FROM bank.accounts x
+                              WHERE x.community_id = $1 AND x.number = old.debit LIMIT 1) a
          WHERE a.kind = 'member_available'
          ORDER BY a.owner_ref
         """,  # noqa: S608 - a fixed condition, no input
