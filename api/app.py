@@ -15,7 +15,18 @@ from api import auth, openapi
 from api.auth import ANYONE
 from api.dependencies import Desk, desk
 from api.errors import BODY_BYTES_MAX, EXCEPTION_HANDLERS, UNAVAILABLE, NotReady, require_json
-from api.http import books, care, matching, partners, people, redemptions, seals, settlement
+from api.http import (
+    books,
+    care,
+    decisions,
+    giving,
+    matching,
+    partners,
+    people,
+    redemptions,
+    seals,
+    settlement,
+)
 from api.idempotency import require_key
 from api.web.pages import error_page
 from api.web.routes import web_router
@@ -108,6 +119,8 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
             care.router,
             matching.router,
             redemptions.router,
+            giving.router,
+            decisions.router,
             books.router,
             settlement.router,
         ],

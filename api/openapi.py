@@ -281,6 +281,8 @@ def config() -> OpenAPIConfig:
             Tag("matching", "pairing runs and offers"),
             Tag("visits", "checked in, checked out, confirmed"),
             Tag("redemptions", "points on their way to a meal"),
+            Tag("giving", "gifts, donations, and until when points last"),
+            Tag("decisions", "adjustments, reversals, grants and policy versions: what takes two people"),
             Tag("books", "statements, journal, trial balance, verification"),
             Tag("settlement", "batches, reconciliations, differences"),
             Tag("partners", "events that partners send"),

@@ -91,6 +91,11 @@ class WorkerProcess:
             ),
             (min(settings.seal_seconds, SEAL_LOOK_SECONDS), "seal", self._in_one_commit(_seal(settings))),
             (settings.seal_seconds, "verify", self._verify(settings)),
+            (
+                settings.batch_seconds,
+                "expire",
+                lambda community: ledger_jobs.expire_lots(database, community),
+            ),
             (settings.batch_seconds, "forget", self._in_one_commit(_forget)),
         ]
         if settings.pairing_seconds:

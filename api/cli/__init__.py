@@ -14,6 +14,8 @@ COMMANDS = {
     "links": "api.cli.links:links",
     "audit": "api.cli.audit:audit",
     "settle": "api.cli.settle:settle",
+    "ledger": "api.cli.recompute:ledger_group",
+    "policy": "api.cli.policy:policy",
     "import": "api.cli.importing:importing",
     "migrate": "api.cli.schemas:migrate",
 }

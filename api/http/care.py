@@ -110,6 +110,7 @@ class VisitAnswer(Told):
     confirmed_at: datetime | None
     policy_version: int | None
     credited_minutes: int | None
+    clipped_minutes: int | None
     clipped_milli_points: int | None
     entry_number: int | None
 

@@ -15,6 +15,7 @@ from api.dependencies import SignedIn
 from api.web.forms import do_once, read_form, see_other, uuid_of
 from api.web.pages import page
 from api.web.visitor import AUDIT_HOME, ELDER_HOME, FOR_COOKIE, FOR_SECONDS, LEADERS, Visitor, visit
+from api.web.waiting import waiting
 from pointsbank.domain.errors import DomainError, NotFound
 from pointsbank.domain.help_request import RequestState
 from pointsbank.domain.roles import READERS, STAFF, Actor, Role
@@ -70,6 +71,7 @@ async def show_board(
         more_requests=len(requests) == REQUESTS_SHOWN,
         limit=REQUESTS_SHOWN,
         to_confirm=to_confirm,
+        waiting=await waiting(uow, visitor),
         run=_run(request),
     )
 
@@ -177,12 +179,14 @@ async def show_witness(
     return page(request, visitor, "witness.html", refused=refused, to_confirm=found)
 
 
-@get("/visits/{visit_id:uuid}", opt=may(*STAFF, *LEADERS), include_in_schema=False)
+@get("/visits/{visit_id:uuid}", opt=may(*READERS, *LEADERS), include_in_schema=False)
 async def visit_page(request: SignedIn, visit_id: FromPath[UUID]) -> Response[str]:
     """Show one visit, to be confirmed by who is not paid by it."""
     async with visit(request) as (uow, visitor):
         found = await _visit(uow, visitor, visit_id)
-        return page(request, visitor, "visit.html", visit=found, back=_back(visitor))
+        may_confirm = found.state is VisitState.DONE and visitor.actor.has(*STAFF, *LEADERS)
+        back = _back(visitor)
+        return page(request, visitor, "visit.html", visit=found, may_confirm=may_confirm, back=back)
 
 
 async def _visit(uow: UnitOfWork, visitor: Visitor, visit_id: UUID) -> VisitInfo:
@@ -196,7 +200,9 @@ async def _visit(uow: UnitOfWork, visitor: Visitor, visit_id: UUID) -> VisitInfo
 
 
 def _back(visitor: Visitor) -> str:
-    return BOARD if visitor.actor.has(*STAFF) else CONFIRM
+    if visitor.actor.has(*STAFF):
+        return BOARD
+    return CONFIRM if visitor.actor.has(*LEADERS) else AUDIT_HOME
 
 
 @post("/visits/{visit_id:uuid}/confirm", opt=may(*STAFF, *LEADERS), include_in_schema=False)

@@ -29,6 +29,7 @@ from pointsbank.domain.visit import VisitState
 from pointsbank.platform.database import UnitOfWork
 from services.care import service as care
 from services.care.views import AskForHelp
+from services.ledger import lots
 from services.ledger import service as ledger
 from services.settlement import service as settlement
 
@@ -37,6 +38,7 @@ DAYS_SHOWN = 8
 HOURS_SHOWN = range(8, 20)
 CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 SHOWN_MAX = 20
+EXPIRES_SOON = timedelta(days=92)
 WAITING = frozenset({RequestState.OPEN, RequestState.OFFERED, RequestState.ACCEPTED})
 
 
@@ -65,6 +67,7 @@ async def show_passbook(
         refused=refused,
         available=balances[codes[0]],
         held=balances[codes[1]],
+        expiring=(await lots.fold(uow, elder.ledger_ref)).expiring(visitor.words.today + EXPIRES_SOON),
         to_confirm=[each for each in visits if each.state is VisitState.DONE],
         coming=sorted(coming, key=lambda each: each.planned_start),
         waiting=[each for each in requests if each.state in WAITING],

@@ -22,11 +22,13 @@ from pointsbank.domain.errors import DomainError
 from pointsbank.domain.redemption import NEXT, RedemptionState
 from pointsbank.domain.roles import Actor, Role
 from pointsbank.platform.database import UnitOfWork
+from services.ledger import lots
 from services.ledger import service as ledger
 from services.settlement import service as settlement
 from services.settlement.service import Redeem
 
 MEMBERS = may(Role.ELDER, Role.VOLUNTEER, Role.COORDINATOR)
+EXPIRING_SHOWN = 6
 MONTH = re.compile(r"(20\d{2})-(0[1-9]|1[0-2])")
 REASONS = frozenset({"sold_out", "unknown_item", "closed", "price_differs"})
 """Why a partner refuses an order; each has words."""
@@ -144,6 +146,7 @@ async def statement(request: SignedIn) -> Response[str]:
             available=balances[available],
             served=balances[served],
             book=book,
+            expiring=(await lots.fold(uow, member.ledger_ref)).expiring()[:EXPIRING_SHOWN],
             first=first,
             before=(first - timedelta(days=1)).strftime("%Y-%m"),
             after=later.strftime("%Y-%m") if later <= words.today else None,

@@ -36,6 +36,8 @@ DONE = frozenset(
         "checked_out",
         "hours_saved",
         "resolved",
+        "approved",
+        "turned_down",
     }
 )
 """What a page may be told to say was done, by ``?done=``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from litestar import Router
 
-from api.web import books, coordinator, elder, home, orders, volunteer
+from api.web import books, coordinator, decisions, elder, home, orders, volunteer
 
 web_router = Router(
     path="/",
@@ -14,6 +14,7 @@ web_router = Router(
         *orders.ROUTES,
         *volunteer.ROUTES,
         *coordinator.ROUTES,
+        *decisions.ROUTES,
         *books.ROUTES,
     ],
     include_in_schema=False,

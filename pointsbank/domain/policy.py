@@ -6,6 +6,7 @@ functions of it, so that any entry can be recomputed from the version it cites.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -13,11 +14,35 @@ from typing import Any
 
 from pointsbank.domain import points
 from pointsbank.domain.errors import DomainError, InvalidValue
+from pointsbank.domain.lots import last_day
 from pointsbank.domain.points import Fen, MilliPoints, Minutes
 
 VISIT_MINUTES_MAX = 24 * 60
 PERMILLE_MAX = 10_000
 RATE_MAX = 100 * points.MILLI
+EXPIRE_MONTHS_MAX = 60
+"""Longest term of points. A member then has at most 61 last days at once, and a gift of all of them is one
+entry (``journal.TRANSFERS_MAX``)."""
+
+CODE = re.compile(r"[a-z0-9_.-]{1,60}")
+FIELDS = frozenset(
+    {
+        "milli_points_per_hour",
+        "kinds",
+        "caps",
+        "items",
+        "hold_hours",
+        "offer_minutes",
+        "points_expire_months",
+        "gifts",
+        "donations",
+        "grants",
+    }
+)
+CAP_FIELDS = frozenset({"day_minutes", "year_milli_points", "account_milli_points"})
+KIND_FIELDS = frozenset({"coefficient_permille", "expected_minutes", "skill"})
+ITEM_FIELDS = frozenset({"milli_points", "fen", "daily_limit"})
+GIVING_FIELDS = frozenset({"enabled", "min_milli_points", "year_milli_points_max"})
 
 
 @dataclass(eq=False)
@@ -68,6 +93,18 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class GivingRules:
+    """What may be given: gifts and donations of a member, or grants to one.
+
+    min_milli_points: of one. year_milli_points_max: of one member in a calendar year; None: no limit.
+    """
+
+    enabled: bool = False
+    min_milli_points: MilliPoints = MilliPoints(1)
+    year_milli_points_max: MilliPoints | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EarnedSoFar:
     """What a volunteer has before this visit: minutes credited that day, points that year, balance."""
 
@@ -98,6 +135,14 @@ class Policy:
     items: Mapping[tuple[str, str], Item]
     hold_hours: int
     offer_minutes: int
+    points_expire_months: int | None = None
+    gifts: GivingRules = GivingRules()
+    donations: GivingRules = GivingRules()
+    grants: GivingRules = GivingRules()
+
+    def expires_on(self, received_on: date) -> date | None:
+        """Return the last local day of points received on a local day; None: they never expire."""
+        return last_day(received_on, self.points_expire_months)
 
     def kind(self, code: str) -> ServiceKind:
         """Return a kind of service. Raises UnknownServiceKind."""
@@ -144,42 +189,95 @@ class Policy:
 
 
 def parse_policy(version: int, effective_from: date, body: Mapping[str, Any]) -> Policy:
-    """Return the policy a stored document says. Raises InvalidValue naming the field that is wrong."""
-    kinds = {
-        code: ServiceKind(
-            code=code,
-            coefficient_permille=_bounded(kind, "coefficient_permille", 0, PERMILLE_MAX),
-            expected_minutes=Minutes(_bounded(kind, "expected_minutes", 1, VISIT_MINUTES_MAX)),
-            skill=kind.get("skill"),
-        )
-        for code, kind in _mapping(body, "kinds").items()
-    }
-    items = {
-        (partner, code): Item(
-            partner=partner,
-            code=code,
-            milli_points=MilliPoints(_bounded(item, "milli_points", 1, points.AMOUNT_MAX)),
-            fen=Fen(_bounded(item, "fen", 0, points.AMOUNT_MAX)),
-            daily_limit=_bounded(item, "daily_limit", 1, 1_000),
-        )
-        for partner, sold in _mapping(body, "items").items()
-        for code, item in sold.items()
-    }
+    """Return the policy a stored document says.
+
+    What a document of an earlier form does not mention is not promised: points never expire, nothing can be
+    given. Raises InvalidValue naming the field that is wrong, or that is not known.
+    """
+    _only(body, FIELDS)
     caps = _mapping(body, "caps")
+    _only(caps, CAP_FIELDS, within="caps")
     return Policy(
         version=version,
         effective_from=effective_from,
         milli_points_per_hour=_bounded(body, "milli_points_per_hour", 1, RATE_MAX),
-        kinds=kinds,
+        kinds=_kinds(_mapping(body, "kinds")),
         caps=Caps(
             day_minutes=Minutes(_bounded(caps, "day_minutes", 1, VISIT_MINUTES_MAX)),
             year_milli_points=MilliPoints(_bounded(caps, "year_milli_points", 1, points.AMOUNT_MAX)),
             account_milli_points=MilliPoints(_bounded(caps, "account_milli_points", 1, points.AMOUNT_MAX)),
         ),
-        items=items,
+        items=_items(_mapping(body, "items")),
         hold_hours=_bounded(body, "hold_hours", 1, 24 * 31),
         offer_minutes=_bounded(body, "offer_minutes", 1, 7 * 24 * 60),
+        points_expire_months=_bounded_or_none(body, "points_expire_months", 1, EXPIRE_MONTHS_MAX),
+        gifts=_giving(body, "gifts"),
+        donations=_giving(body, "donations"),
+        grants=_giving(body, "grants"),
     )
+
+
+def _kinds(told: Mapping[str, Any]) -> dict[str, ServiceKind]:
+    kinds: dict[str, ServiceKind] = {}
+    for code in told:
+        kind = _mapping(told, code)
+        _only(kind, KIND_FIELDS, within=f"kinds.{code}")
+        skill = kind.get("skill")
+        if skill is not None and not isinstance(skill, str):
+            raise InvalidValue(field="skill", rule="text")
+        kinds[_code(code, "kinds")] = ServiceKind(
+            code=code,
+            coefficient_permille=_bounded(kind, "coefficient_permille", 0, PERMILLE_MAX),
+            expected_minutes=Minutes(_bounded(kind, "expected_minutes", 1, VISIT_MINUTES_MAX)),
+            skill=skill,
+        )
+    return kinds
+
+
+def _items(told: Mapping[str, Any]) -> dict[tuple[str, str], Item]:
+    items: dict[tuple[str, str], Item] = {}
+    for partner in told:
+        sold = _mapping(told, partner)
+        for code in sold:
+            item = _mapping(sold, code)
+            _only(item, ITEM_FIELDS, within=f"items.{partner}.{code}")
+            items[_code(partner, "items"), _code(code, "items")] = Item(
+                partner=partner,
+                code=code,
+                milli_points=MilliPoints(_bounded(item, "milli_points", 1, points.AMOUNT_MAX)),
+                fen=Fen(_bounded(item, "fen", 0, points.AMOUNT_MAX)),
+                daily_limit=_bounded(item, "daily_limit", 1, 1_000),
+            )
+    return items
+
+
+def _giving(body: Mapping[str, Any], section: str) -> GivingRules:
+    if section not in body:
+        return GivingRules()
+    rules = _mapping(body, section)
+    _only(rules, GIVING_FIELDS, within=section)
+    if type(rules.get("enabled")) is not bool:
+        raise InvalidValue(field="enabled", rule="true_or_false")
+    most = _bounded_or_none(rules, "year_milli_points_max", 1, points.AMOUNT_MAX)
+    return GivingRules(
+        enabled=rules["enabled"],
+        min_milli_points=MilliPoints(_bounded(rules, "min_milli_points", 1, points.AMOUNT_MAX)),
+        year_milli_points_max=None if most is None else MilliPoints(most),
+    )
+
+
+def _only(body: Mapping[str, Any], known: frozenset[str], *, within: str = "") -> None:
+    """Raise InvalidValue for the first field that is not known: a misspelt rule must never be lost."""
+    for name in body:
+        if name not in known:
+            path = f"{within}.{name}" if within else str(name)
+            raise InvalidValue(field=path, rule="unknown_field")
+
+
+def _code(code: object, field: str) -> str:
+    if not isinstance(code, str) or not CODE.fullmatch(code):
+        raise InvalidValue(field=field, rule="characters")
+    return code
 
 
 def _mapping(body: Mapping[str, Any], field: str) -> Mapping[str, Any]:
@@ -194,6 +292,10 @@ def _bounded(body: Mapping[str, Any], field: str, low: int, high: int) -> int:
     if not low <= value <= high:
         raise InvalidValue(field=field, rule=f"between_{low}_and_{high}")
     return value
+
+
+def _bounded_or_none(body: Mapping[str, Any], field: str, low: int, high: int) -> int | None:
+    return None if body.get(field) is None else _bounded(body, field, low, high)
 
 
 DEFAULT_POLICY: dict[str, Any] = {
@@ -226,6 +328,13 @@ DEFAULT_POLICY: dict[str, Any] = {
     },
     "hold_hours": 48,
     "offer_minutes": 12 * 60,
+    "points_expire_months": None,
+    "gifts": {"enabled": True, "min_milli_points": 1_000, "year_milli_points_max": 200_000},
+    "donations": {"enabled": True, "min_milli_points": 1_000, "year_milli_points_max": None},
+    "grants": {"enabled": True, "min_milli_points": 1_000, "year_milli_points_max": 200_000},
 }
 """What a new community starts with. One hour is one point and an account holds at most 1,500 points
-(Guangzhou, Nanjing); a day counts at most eight hours (Guangdong: longer needs a higher confirmer)."""
+(Guangzhou, Nanjing); a day counts at most eight hours (Guangdong: longer needs a higher confirmer). Points
+never expire unless a community decides so (``points_expire_months``: they last to the end of the month that
+many months after the service). Gifts are allowed (Beijing, Shanghai); where points may only be donated
+(Nanjing's groups), ``gifts.enabled`` is false."""

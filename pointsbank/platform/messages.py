@@ -36,7 +36,7 @@ _NUMBER = re.compile(r"(?:(?<=_)|(?<=^))-?\d+(?=_|$)")
 _WORDED = {"field": "field", "what": "what", "state": "state", "kind": "kind", "item": "item"}
 """Facts whose value is a stable word: name of the fact → family of the words."""
 
-_MILLI_POINTS = frozenset({"available", "requested"})
+_MILLI_POINTS = frozenset({"available", "requested", "least", "most", "given"})
 """Facts that are milli-points and are told as points."""
 
 Forms = tuple[str, ...]

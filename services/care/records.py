@@ -29,6 +29,7 @@ from pointsbank.platform.database import UnitOfWork
 from pointsbank.platform.ids import uuid7
 from services.care import records_store as store
 from services.care.taken import taken
+from services.ledger import lots
 from services.ledger import service as ledger
 from services.people import service as people
 from services.people.views import PersonInfo
@@ -288,6 +289,7 @@ async def _post(
     """Post what the accepted records earn and store their visits; return the visits' ids by content key."""
     if not accepted:
         return {}
+    await lots.lock(uow)  # what the caps count must still be so when the entries are posted
     so_far = await _so_far(uow, accepted, refs)
     now = uow.clock.now()
     visits: list[tuple[VisitRecord, UUID, Policy, Earning, JournalEntry | None]] = []
@@ -306,6 +308,7 @@ async def _post(
             confirmer=refs[record.confirmer_id],
             policy_version=judged.policy.version,
             occurred_at=record.ended_at,
+            expires_on=judged.policy.expires_on(judged.day),
         )
         visits.append((record, visit_id, judged.policy, earning, entry))
     entries = [entry for *_, entry in visits if entry is not None]

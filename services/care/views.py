@@ -51,8 +51,8 @@ class RequestInfo:
 class VisitInfo:
     """A visit. What comes with confirmation is None before it.
 
-    minutes: from check-in to check-out; credited_minutes: what the caps left of them;
-    clipped_milli_points: what the caps took; entry_number: None also when the caps left nothing to post.
+    minutes: from check-in to check-out; credited_minutes: what the caps left of them; clipped_minutes,
+    clipped_milli_points: what they took; entry_number: None also when the caps left nothing to post.
     """
 
     id: UUID
@@ -77,6 +77,13 @@ class VisitInfo:
     credited_minutes: int | None
     clipped_milli_points: int | None
     entry_number: int | None
+
+    @property
+    def clipped_minutes(self) -> int | None:
+        """How many of its minutes the day's cap took."""
+        if self.minutes is None or self.credited_minutes is None:
+            return None
+        return self.minutes - self.credited_minutes
 
 
 @dataclass(frozen=True, slots=True)

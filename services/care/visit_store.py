@@ -261,3 +261,22 @@ async def promises(
 async def _fetch(uow: UnitOfWork, query: str, *arguments: Any) -> list[dict[str, Any]]:
     connection = await uow.connection()
     return [dict(row) for row in await connection.fetch(query, uow.community_id, *arguments)]
+
+
+async def credited(
+    uow: UnitOfWork, volunteers: Sequence[UUID], start: datetime, end: datetime
+) -> list[dict[str, Any]]:
+    """Return what the volunteers' visits that ended in [start, end) were credited, and by which entry."""
+    connection = await uow.connection()
+    rows = await connection.fetch(
+        """
+        SELECT volunteer_id, checked_out_at, credited_minutes, entry_number FROM bank.visits
+         WHERE community_id = $1 AND volunteer_id = ANY ($2::uuid[]) AND state = 'confirmed'
+           AND checked_out_at >= $3 AND checked_out_at < $4 AND entry_number IS NOT NULL
+        """,
+        uow.community_id,
+        volunteers,
+        start,
+        end,
+    )
+    return [dict(row) for row in rows]

@@ -30,6 +30,7 @@ from pointsbank.platform.ids import uuid7
 from services.care import store, visit_store
 from services.care.requests import lock_request
 from services.care.views import Promise, VisitInfo
+from services.ledger import lots
 from services.ledger import service as ledger
 from services.people import service as people
 
@@ -131,6 +132,8 @@ async def confirm(uow: UnitOfWork, actor: Actor, visit_id: UUID) -> VisitInfo:
     policy = await ledger.policy_for_kind(uow, row["kind"], day)
     await people.lock_people(uow, [row["volunteer_id"]])
     volunteer = await people.person(uow, row["volunteer_id"])
+    # What the caps count must still be so when the entry is posted, or it could not be recomputed.
+    await lots.lock(uow)
     so_far = await earned_so_far(uow, volunteer.id, volunteer.ledger_ref, day, timezone)
     earning = policy.earning(row["kind"], Minutes(row["minutes"]), so_far)
     entry = earning_entry(
@@ -140,6 +143,7 @@ async def confirm(uow: UnitOfWork, actor: Actor, visit_id: UUID) -> VisitInfo:
         confirmer=actor.ledger_ref,
         policy_version=policy.version,
         occurred_at=row["checked_out_at"],
+        expires_on=policy.expires_on(day),
     )
     recorded = await ledger.post(uow, entry) if entry is not None else None
     await visit_store.set_confirmed(
@@ -164,7 +168,7 @@ async def earned_so_far(
     """Return what the caps count for a visit that ended on local ``day``.
 
     A visit belongs to the day and year in which it ended; points set aside for a redemption still count
-    as the account's. Meaningful only under :func:`people.lock_people`.
+    as the account's. Meaningful only under :func:`people.lock_people` and the ledger's lock.
     """
     minutes = await visit_store.credited_minutes(uow, volunteer_id, *local_day(day, timezone))
     year = await ledger.earned_between(uow, ledger_ref, *local_year(day, timezone))

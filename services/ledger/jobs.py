@@ -1,4 +1,4 @@
-"""What the ledger does on its own: seal the head, send the seals away, verify the books once a day."""
+"""What the ledger does on its own: seal the head, send the seals away, verify the books, expire lots."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import httpx
 import structlog
 
 from pointsbank.platform.clock import local_date, local_day
-from pointsbank.platform.database import UnitOfWork
-from services.ledger import audit_store, last_verification, seals, store
+from pointsbank.platform.database import Database, UnitOfWork
+from services.ledger import audit_store, expiry, last_verification, seals, store
 from services.ledger.verification import Processes, Verification, verify
 
 log = structlog.get_logger(__name__)
@@ -116,3 +116,8 @@ def _ended_days(since: datetime, now: datetime, timezone: str) -> list[datetime]
     today = local_date(now, timezone)
     first = max(local_date(since, timezone), today - timedelta(days=DAYS_BACK_MAX))
     return [local_day(first + timedelta(days=at), timezone)[1] for at in range((today - first).days)]
+
+
+async def expire_lots(database: Database, community_id: int) -> int:
+    """Take the points of lots whose day has passed from their owners; return from how many."""
+    return await expiry.expire_lots(database, community_id)

@@ -76,3 +76,13 @@ async def all_effective_on(uow: UnitOfWork, day: date) -> list[PolicyVersion]:
         .order_by(col(PolicyVersion.effective_from).desc(), col(PolicyVersion.version).desc())
     )
     return list((await uow.session.exec(query)).all())
+
+
+async def all_versions(uow: UnitOfWork) -> list[PolicyVersion]:
+    """Return every version, newest first."""
+    query = (
+        select(PolicyVersion)
+        .where(PolicyVersion.community_id == uow.community_id)
+        .order_by(col(PolicyVersion.version).desc())
+    )
+    return list((await uow.session.exec(query)).all())

@@ -7,7 +7,7 @@ refusal stands only as long as its reason does. A posted key answers its first r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -47,6 +47,7 @@ from services.ledger.views import (
     TrialBalanceLine,
     Verdict,
 )
+from services.people import service as people
 
 BATCH_ENTRIES_MAX = 2_000
 STATEMENT_LINES_MAX = 1_000
@@ -140,8 +141,11 @@ async def earned_between_many(
 ) -> dict[UUID, MilliPoints]:
     """Return, for each member's pseudonym, the points earned by visits that ended in [from_, to)."""
     codes = {member: accounts.available(member) for member in members}
-    earned = await store.earned_between(uow, list(codes.values()), from_, to)
-    return {member: MilliPoints(earned[code]) for member, code in codes.items()}
+    numbers = await store.account_numbers(uow, list(codes.values()))
+    start = await store.last_entry_before(uow, from_)
+    spans = [store.Earned(number, start, from_, to) for number in numbers.values()]
+    earned = dict(zip(numbers, await store.earned(uow, spans), strict=True))
+    return {member: MilliPoints(earned.get(code, 0)) for member, code in codes.items()}
 
 
 async def statement(
@@ -211,6 +215,16 @@ async def balance_as_happened(uow: UnitOfWork, code: AccountCode, at: datetime) 
     return await store.balance_at_entry(uow, account, known) + late
 
 
+async def last_number_before(uow: UnitOfWork, at: datetime) -> int:
+    """Return the number of the last entry recorded before ``at``; 0 when there is none."""
+    return await store.last_entry_before(uow, at)
+
+
+async def last_number(uow: UnitOfWork) -> int:
+    """Return the number of the last entry; 0 when there is none."""
+    return await store.last_entry_before(uow, datetime.max.replace(tzinfo=UTC))
+
+
 async def _account(uow: UnitOfWork, code: AccountCode) -> int | None:
     return (await store.account_numbers(uow, [code])).get(code)
 
@@ -274,61 +288,90 @@ async def _with_legs(uow: UnitOfWork, rows: list[dict[str, Any]]) -> list[EntryI
 
 
 async def reverse(
-    uow: UnitOfWork, number: int, *, actor: UUID, amount: MilliPoints | None = None
+    uow: UnitOfWork,
+    number: int,
+    *,
+    actor: UUID,
+    amount: MilliPoints | None = None,
+    decision: UUID | None = None,
 ) -> Recorded:
     """Take back entry ``number``, whole or in part, once.
 
     Holds and settlements have endings of their own and are never reversed: the journal refuses it too.
     actor: pseudonym of who decides. amount: how many milli-points of an entry in points go back; None for
-    everything. Raises NotFound, WrongState, InvalidValue, InsufficientPoints (already spent).
+    everything. decision: the decision to take it back, which the reversal then cites in place of the entry's
+    own document. Raises NotFound, WrongState, InvalidValue, InsufficientPoints (already spent).
     """
     original = await entry(uow, number)
-    if original.kind not in REVERSIBLE:
-        raise WrongState(what="journal_entry", state="not_reversible", action="reverse")
+    moved = going_back(original, amount)
+    if decision is not None and await store.reversed_by(uow, number) is not None:
+        raise WrongState(what="journal_entry", state="reversed", action="reverse")
     origin = Origin(
-        source_kind=SourceKind(original.source_kind),
-        source_id=original.source_id,
+        source_kind=SourceKind(original.source_kind) if decision is None else SourceKind.REVERSAL,
+        source_id=decision or original.source_id,
         actor=actor,
         subject=original.subject_ref,
         policy_version=original.policy_version,
     )
-    return await post(
-        uow,
-        reversal(number, _going_back(original, amount), origin=origin, occurred_at=uow.clock.now()),
-    )
+    return await post(uow, reversal(number, moved, origin=origin, occurred_at=uow.clock.now()))
 
 
-def _going_back(original: EntryInfo, amount: MilliPoints | None) -> list[Transfer]:
-    moved = [taken_back(transfer) for transfer in original.transfers]
-    if original.kind == EntryKind.CAPTURE:
-        # A refund: from the partner to what the member can spend; the rest was released at the capture.
-        moved = [
-            Transfer(back.source, accounts.available(back.target.owner), back.amount)
-            for back in moved
-            if back.source.kind is AccountKind.PARTNER_EARNED
-        ]
+def going_back(original: EntryInfo, amount: MilliPoints | None) -> list[Transfer]:
+    """Return what a reversal of an entry moves; a gift's lots go back in one transfer.
+
+    Raises WrongState (not reversible), InvalidValue.
+    """
+    if original.kind not in REVERSIBLE:
+        raise WrongState(what="journal_entry", state="not_reversible", action="reverse")
+    summed: dict[tuple[AccountCode, AccountCode], int] = {}
+    for back in map(taken_back, original.transfers):
+        target = back.target
+        if original.kind == EntryKind.CAPTURE:
+            # A refund: from the partner to what the member can spend; the rest was released at the capture.
+            if back.source.kind is not AccountKind.PARTNER_EARNED:
+                continue
+            target = accounts.available(back.target.owner)
+        summed[back.source, target] = summed.get((back.source, target), 0) + back.amount
     if amount is None:
-        return moved
-    moved = [back for back in moved if back.commodity is Commodity.POINT]
-    if len(moved) != 1 or not 0 < amount <= moved[0].amount:
+        return [Transfer(source, target, moved) for (source, target), moved in summed.items()]
+    in_points = [pair for pair in summed if pair[0].commodity is Commodity.POINT]
+    if len(in_points) != 1 or not 0 < amount <= summed[in_points[0]]:
         raise InvalidValue(field="amount", rule="within_entry")
-    return [Transfer(moved[0].source, moved[0].target, amount)]
+    return [Transfer(*in_points[0], amount)]
 
 
 async def add_policy(
     uow: UnitOfWork, *, effective_from: date, body: dict[str, Any], proposed_by: UUID, approved_by: UUID
 ) -> int:
-    """Store a new policy version and return its number. Raises InvalidValue for a malformed body.
+    """Store a new policy version and return its number. Numbers have no gaps.
 
     proposed_by, approved_by: pseudonyms; they differ, except for the first version (a founding has no two).
+    Raises InvalidValue for a malformed body, or a day that has passed.
     """
     await policy_store.take_turn(uow)
-    version = await policy_store.last_version(uow) + 1
-    parse_policy(version, effective_from, body)
+    version = await require_sound_policy(uow, effective_from, body)
     if version > 1 and proposed_by == approved_by:
         raise InvalidValue(field="approved_by", rule="second_person")
     await policy_store.insert(uow, version, effective_from, body, proposed_by, approved_by)
     return version
+
+
+async def require_sound_policy(uow: UnitOfWork, effective_from: date, body: dict[str, Any]) -> int:
+    """Return the number a new version would get. Raises InvalidValue naming the field that is wrong.
+
+    Only the founding's version may cover the past: what was posted was decided by what was in force then.
+    Versions take effect in the order of their numbers.
+    """
+    last = await policy_store.last_version(uow)
+    parse_policy(last + 1, effective_from, body)
+    if last:
+        if effective_from < await people.local_today(uow):
+            raise InvalidValue(field="effective_from", rule="not_in_the_past")
+        before = await policy_store.get(uow, last)
+        assert before is not None
+        if effective_from < before.effective_from:
+            raise InvalidValue(field="effective_from", rule="not_before_the_last")
+    return last + 1
 
 
 async def policy_on(uow: UnitOfWork, day: date) -> Policy:

@@ -146,41 +146,68 @@ async def account_numbers(uow: UnitOfWork, codes: Sequence[AccountCode]) -> dict
     return {by_id[row["account_id"]]: row["account_number"] for row in rows}
 
 
-async def earned_between(
-    uow: UnitOfWork, codes: Sequence[AccountCode], from_: datetime, to: datetime
-) -> dict[AccountCode, int]:
-    """Return what visits (reversals counted back) put on each account, ``occurred_at`` in [from_, to).
+@dataclass(frozen=True, slots=True)
+class Earned:
+    """Asks what an account had earned: by visits that ended in [from_, to), entries in (after, before)."""
 
-    Nothing is recorded before it happened: lines recorded before ``from_`` need not be read.
+    account: int
+    after: int
+    from_: datetime
+    to: datetime
+    before: int = 2**62
+
+
+async def earned(uow: UnitOfWork, asked: Sequence[Earned]) -> list[int]:
+    """Return what visits put on each account, what was taken back of it counted back, in order.
+
+    Nothing is recorded before it happened: ``after`` may be the last entry recorded before ``from_``.
     """
-    numbers = await account_numbers(uow, codes)
-    by_number = {number: code for code, number in numbers.items()}
     connection = await uow.connection()
     rows = await connection.fetch(
         """
-        SELECT u.account, e.earned
-          FROM (SELECT bank.number_before($1, $3) AS number OFFSET 0) start
-         CROSS JOIN unnest($2::integer[]) AS u(account)
+        SELECT coalesce(e.earned, 0) AS earned
+          FROM unnest($2::integer[], $3::bigint[], $4::timestamptz[], $5::timestamptz[], $6::bigint[])
+               WITH ORDINALITY AS u(account, after, starts, ends, before, place)
          CROSS JOIN LATERAL (
                SELECT sum(s.amount)::bigint AS earned
                  FROM (SELECT l.amount FROM bank.journal_lines l
-                        WHERE l.community_id = $1 AND l.debit = u.account AND l.number > start.number
-                          AND l.occurred_at >= $3 AND l.occurred_at < $4
+                        WHERE l.community_id = $1 AND l.debit = u.account
+                          AND l.number > u.after AND l.number < u.before
+                          AND l.occurred_at >= u.starts AND l.occurred_at < u.ends
                           AND l.source_kind = 'visit' AND l.kind = 'earning'
                        UNION ALL
                        SELECT -l.amount FROM bank.journal_lines l
-                        WHERE l.community_id = $1 AND l.credit = u.account AND l.number > start.number
-                          AND l.occurred_at >= $3 AND l.occurred_at < $4
-                          AND l.source_kind = 'visit' AND l.kind = 'reversal') s) e
-         WHERE e.earned IS NOT NULL
+                        CROSS JOIN LATERAL (
+                              SELECT o.kind, o.occurred_at FROM bank.journal_lines o
+                               WHERE o.community_id = $1 AND o.number = l.reverses AND o.line = 1 OFFSET 0) o
+                        WHERE l.community_id = $1 AND l.credit = u.account
+                          AND l.number > u.after AND l.number < u.before AND l.kind = 'reversal'
+                          AND o.kind = 'earning' AND o.occurred_at >= u.starts AND o.occurred_at < u.ends) s
+              ) e
+         ORDER BY u.place
         """,
         uow.community_id,
-        list(by_number),
-        from_,
-        to,
+        [each.account for each in asked],
+        [each.after for each in asked],
+        [each.from_ for each in asked],
+        [each.to for each in asked],
+        [each.before for each in asked],
     )
-    found = {by_number[row["account"]]: row["earned"] for row in rows}
-    return {code: found.get(code, 0) for code in codes}
+    return [row["earned"] for row in rows]
+
+
+async def reversed_by(uow: UnitOfWork, number: int) -> int | None:
+    """Return the number of the entry that took entry ``number`` back, or None."""
+    connection = await uow.connection()
+    found: int | None = await connection.fetchval(
+        """
+        SELECT number FROM bank.journal_lines
+         WHERE community_id = $1 AND reverses = $2 AND reverses IS NOT NULL AND line = 1
+        """,
+        uow.community_id,
+        number,
+    )
+    return found
 
 
 async def last_entry_before(uow: UnitOfWork, at: datetime) -> int:

@@ -22,6 +22,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
 from pointsbank.domain.accounts import FLOOR_NONE, AccountKind, Commodity
+from pointsbank.domain.decision import DecisionKind, DecisionReason, DecisionState
 from pointsbank.domain.hold import HoldState
 from pointsbank.domain.journal import EntryKind, SourceKind
 from pointsbank.platform.tables import (
@@ -146,6 +147,14 @@ LATE = "recorded_at - occurred_at > interval '1 day'"
 """Lines the bank learned of more than a day after they happened: what a balance as of then must add."""
 
 
+OLD_LOTS = (
+    "kind IN ('void', 'reversal') OR (kind = 'capture' AND line > 1) "
+    "OR expires_on <= (recorded_at AT TIME ZONE 'UTC')::date"
+)
+"""Lines that may bring a member points of a lot whose day has passed already: what is given back, and what
+is recorded so late. A few in a hundred; the sweep of lots looks at those that came since the last one."""
+
+
 class JournalLine(BankTable, table=True):
     """One transfer of a recorded entry. Never updated, never deleted.
 
@@ -182,6 +191,13 @@ class JournalLine(BankTable, table=True):
             )
             for side in ("debit", "credit")
         ),
+        Index(
+            "ix_journal_lines_expires_on",
+            "community_id",
+            "expires_on",
+            postgresql_where=text("expires_on IS NOT NULL"),
+        ),
+        Index("ix_journal_lines_old_lots", "community_id", "number", postgresql_where=text(OLD_LOTS)),
     )
     number: int = bigint(primary_key=True)
     amount: int = bigint()
@@ -268,3 +284,107 @@ class MerkleNode(BankTable, table=True):
     level: int = Field(sa_type=SmallInteger, primary_key=True)
     place: int = bigint(primary_key=True)
     hash: bytes = Field(sa_type=LargeBinary)
+
+
+class DecisionRow(BankTable, table=True):
+    """What one person proposed and another decides: an adjustment, a reversal, a grant.
+
+    member_ref: whom it concerns, a pseudonym. amount: milli-points or minutes by ``commodity``; below zero
+    for an adjustment that takes; of a reversal, how much goes back (null: everything). entry_number: the
+    entry a reversal takes back. posted_number: the entry that carried the decision out; it cites this.
+    """
+
+    __tablename__ = "decisions"
+    __table_args__ = (
+        in_community(),
+        one_of("kind", DecisionKind),
+        one_of("reason", DecisionReason),
+        one_of("state", DecisionState),
+        CheckConstraint("commodity IN ('POINT', 'MINUTE')", name="commodity"),
+        CheckConstraint("decided_by <> proposed_by", name="second_person"),
+        CheckConstraint("member_ref <> proposed_by AND member_ref <> decided_by", name="not_for_oneself"),
+        CheckConstraint(
+            "(state = 'proposed') = (decided_by IS NULL) AND (decided_by IS NULL) = (decided_at IS NULL) "
+            "AND (state = 'approved') = (posted_number IS NOT NULL)",
+            name="decided",
+        ),
+        CheckConstraint(
+            "CASE kind WHEN 'reversal' THEN entry_number IS NOT NULL AND (amount IS NULL OR amount > 0) "
+            "WHEN 'grant' THEN entry_number IS NULL AND amount > 0 AND amount IS NOT NULL "
+            "AND commodity = 'POINT' "
+            "ELSE entry_number IS NULL AND amount <> 0 AND amount IS NOT NULL END",
+            name="of_kind",
+        ),
+        Index(
+            "ix_decisions_proposed",
+            "community_id",
+            "proposed_at",
+            "id",
+            postgresql_where=text("state = 'proposed'"),
+        ),
+        Index("ix_decisions_reason", "community_id", "reason", "proposed_at"),
+        Index(
+            "uq_decisions_entry_number",
+            "community_id",
+            "entry_number",
+            unique=True,
+            postgresql_where=text("state <> 'refused' AND entry_number IS NOT NULL"),
+        ),
+    )
+    community_id: int = Field(primary_key=True)
+    id: UUID = Field(primary_key=True)
+    kind: str = word()
+    reason: str = word()
+    member_ref: UUID
+    commodity: str = word(8)
+    amount: int | None = Field(default=None, sa_type=BigInteger, nullable=True)
+    entry_number: int | None = Field(default=None, sa_type=BigInteger, nullable=True)
+    state: str = word(default=DecisionState.PROPOSED)
+    proposed_by: UUID
+    proposed_at: datetime = moment()
+    decided_by: UUID | None = Field(default=None)
+    decided_at: datetime | None = moment(nullable=True, default=None)
+    posted_number: int | None = Field(default=None, sa_type=BigInteger, nullable=True)
+
+
+class PolicyProposalRow(BankTable, table=True):
+    """A policy version that one person proposed and another approves. version: once it is approved."""
+
+    __tablename__ = "policy_proposals"
+    __table_args__ = (
+        in_community(),
+        belongs_to("policy_versions", "version", key=("version",)),
+        one_of("state", DecisionState),
+        CheckConstraint("decided_by <> proposed_by", name="second_person"),
+        CheckConstraint(
+            "(state = 'proposed') = (decided_by IS NULL) AND (decided_by IS NULL) = (decided_at IS NULL) "
+            "AND (state = 'approved') = (version IS NOT NULL)",
+            name="decided",
+        ),
+        CheckConstraint("number > 0", name="number"),
+    )
+    community_id: int = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    effective_from: date
+    body: dict[str, Any] = Field(sa_type=JSONB)
+    state: str = word(default=DecisionState.PROPOSED)
+    proposed_by: UUID
+    proposed_at: datetime = moment()
+    decided_by: UUID | None = Field(default=None)
+    decided_at: datetime | None = moment(nullable=True, default=None)
+    version: int | None = Field(default=None, nullable=True)
+
+
+class ExpirySweep(BankTable, table=True):
+    """How far the expiry of lots has run.
+
+    through_day: the last local day whose lots have been looked at; through_entry: the last entry whose lines
+    have been looked at for old lots.
+    """
+
+    __tablename__ = "expiry_sweeps"
+    __table_args__ = (in_community(), CheckConstraint("through_entry >= 0", name="through_entry"))
+    community_id: int = Field(primary_key=True)
+    through_day: date
+    through_entry: int = bigint()
+    swept_at: datetime = moment()

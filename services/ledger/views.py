@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from pointsbank.domain.accounts import AccountCode, AccountKind, Commodity
+from pointsbank.domain.decision import DecisionKind, DecisionReason, DecisionState
 from pointsbank.domain.errors import DomainError
 from pointsbank.domain.journal import Transfer
 
@@ -149,3 +151,49 @@ class Head:
     hash: bytes
     algorithm: str
     recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionInfo:
+    """A decision as it stands. Refs are pseudonyms; amount and numbers as ``tables.DecisionRow`` says."""
+
+    id: UUID
+    kind: DecisionKind
+    reason: DecisionReason
+    member_ref: UUID
+    commodity: Commodity
+    amount: int | None
+    entry_number: int | None
+    state: DecisionState
+    proposed_by: UUID
+    proposed_at: datetime
+    decided_by: UUID | None
+    decided_at: datetime | None
+    posted_number: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyProposal:
+    """A policy version on its way. version: its number once it is approved."""
+
+    number: int
+    effective_from: date
+    body: dict[str, Any]
+    state: DecisionState
+    proposed_by: UUID
+    proposed_at: datetime
+    decided_by: UUID | None
+    decided_at: datetime | None
+    version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyVersionInfo:
+    """One dated version of the community's rules."""
+
+    version: int
+    effective_from: date
+    body: dict[str, Any]
+    proposed_by: UUID
+    approved_by: UUID
+    created_at: datetime

@@ -15,7 +15,7 @@ from litestar import Litestar
 from litestar.routes import HTTPRoute
 from pydantic import BaseModel
 
-from api.http import care, people, redemptions, settlement
+from api.http import care, decisions, giving, people, redemptions, settlement
 from api.openapi import CHANGES, STATIC, document
 from tests.http.conftest import Caller
 
@@ -92,7 +92,11 @@ async def test_what_changes_the_ledger_says_that_it_needs_a_key(told: dict[str, 
                 takes_none.add(operation["operationId"])
             elif keys[0]["required"]:
                 needs_key.add(operation["operationId"])
-    assert needs_key == {"confirm_visit", "redeem", "cancel_redemption"}
+    assert needs_key == {
+        *("confirm_visit", "redeem", "cancel_redemption", "give_points", "donate_points"),
+        *("propose_decision", "approve_decision", "refuse_decision"),
+        *("propose_policy", "approve_policy", "refuse_policy"),
+    }
     assert takes_none == {"search_people"}
 
 
@@ -102,6 +106,10 @@ async def test_bodies_refuse_unknown_fields_and_their_examples_are_taken(told: d
         people.SearchPeople,
         redemptions.Redeem,
         settlement.Resolve,
+        giving.Give,
+        giving.Donate,
+        decisions.Propose,
+        decisions.ProposePolicy,
     ]
     for body in bodies:
         shape = told["components"]["schemas"][body.__name__]

@@ -100,6 +100,7 @@ def test_a_blank_or_homeless_data_directory_is_refused(monkeypatch: pytest.Monke
 
 COMMAND_LINES = [
     *(["up"], ["doctor"], ["links"], ["settle"], ["audit", "verify"], ["audit", "seal"]),
+    *(["ledger", "recompute"], ["policy", "show"], ["policy", "approve", "1", "--by", "x"]),
     *(["import", "people", "x"], ["import", "service", "x"], ["migrate", "up"], ["migrate", "check"]),
 ]
 

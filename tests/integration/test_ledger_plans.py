@@ -21,12 +21,14 @@ import pytest
 
 from pointsbank.domain import accounts
 from pointsbank.domain.hold import Hold
+from pointsbank.domain.journal import EntryKind
 from pointsbank.domain.points import MilliPoints
 from pointsbank.platform import roles
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database, UnitOfWork
 from pointsbank.platform.ids import uuid7
-from services.ledger import holds, service
+from services.ledger import expiry, giving, history, holds, lot_store, lots, service, store
+from services.ledger.history import BeforeEntry
 from tests.ledgers import NOBODY, NOON, bare_ledger, grant, move, origin
 
 GROW = {"journal_lines", "balances", "accounts", "holds"}
@@ -173,4 +175,34 @@ async def test_a_statement_and_a_balance_of_the_past_read_no_more_than_their_lin
     await service.entry(uow, 17)
     assert scans(plans) == []
     # One account of four hundred: the lines of its own few rounds at most, never the journal's thousands.
+    assert most_read(plans) <= 3 * ROUNDS + 4
+
+
+async def _by_lots(uow: UnitOfWork, member: UUID) -> None:
+    """Everything that is read to decide by a member's lots, or to find whose are due."""
+    day = NOON.date()
+    await lots.fold(uow, member)
+    await expiry.expire_member(uow, member, day)
+    head = await lots.lock(uow)
+    await lot_store.members_with_old_lots(
+        uow, day, after_day=day - timedelta(days=1), after_entry=max(0, head - 2), through_entry=head
+    )
+    await giving.moved_this_year(uow, member, EntryKind.HOLD, day, "UTC", incoming=False)
+    await history.stood_before(
+        uow, [BeforeEntry(member, head, (NOON - timedelta(days=9), NOON + timedelta(days=9)))]
+    )
+    await store.reversed_by(uow, 3)
+
+
+async def test_lots_expiry_and_what_was_given_read_the_member_s_own_lines_only(
+    watched: tuple[UnitOfWork, Plans],
+) -> None:
+    uow, plans = watched
+    for _ in range(6):  # so often that the server keeps one plan for all
+        await _by_lots(uow, MEMBERS[5])
+    await grown(uow)
+    plans.nodes.clear()
+    await _by_lots(uow, MEMBERS[5])
+    assert len(plans.nodes) > 10
+    assert scans(plans) == []
     assert most_read(plans) <= 3 * ROUNDS + 4

@@ -108,6 +108,21 @@ def test_a_kind_or_item_the_policy_does_not_know_is_refused() -> None:
         (("items", "canteen", "lunch_set", "milli_points"), -1, "milli_points"),
         (("kinds",), [], "kinds"),
         (("hold_hours",), None, "hold_hours"),
+        (("points_expire_months",), 0, "points_expire_months"),
+        (("points_expire_months",), 61, "points_expire_months"),
+        (("gifts", "enabled"), 1, "enabled"),
+        (("gifts", "min_milli_points"), 0, "min_milli_points"),
+        (("donations",), True, "donations"),
+        (("grants", "year_milli_points_max"), 1.5, "year_milli_points_max"),
+        (("kinds", "shopping"), [], "shopping"),
+        (("kinds", "shopping", "skill"), 7, "skill"),
+        (("items", "canteen"), None, "canteen"),
+        (("kinds", "No such"), {"coefficient_permille": 1, "expected_minutes": 1}, "kinds"),
+        (("point_expire_months",), 24, "point_expire_months"),
+        (("caps", "week_minutes"), 60, "caps.week_minutes"),
+        (("kinds", "shopping", "rate"), 60, "kinds.shopping.rate"),
+        (("items", "canteen", "lunch_set", "price"), 1, "items.canteen.lunch_set.price"),
+        (("grants", "month_milli_points_max"), 1, "grants.month_milli_points_max"),
     ],
 )
 def test_a_malformed_version_is_refused_naming_the_field(
@@ -121,3 +136,17 @@ def test_a_malformed_version_is_refused_naming_the_field(
     with pytest.raises(InvalidValue) as caught:
         parse_policy(2, date(2026, 1, 1), body)
     assert caught.value.field == field
+
+
+def test_a_version_of_an_earlier_form_promises_nothing_it_does_not_mention() -> None:
+    body = copy.deepcopy(DEFAULT_POLICY)
+    for section in ("points_expire_months", "gifts", "donations", "grants"):
+        del body[section]
+    rules = parse_policy(1, date(2026, 1, 1), body)
+    assert rules.expires_on(date(2026, 3, 2)) is None
+    assert not any(given.enabled for given in (rules.gifts, rules.donations, rules.grants))
+
+
+def test_points_last_to_the_end_of_the_month_the_policy_says() -> None:
+    rules = parse_policy(1, date(2026, 1, 1), DEFAULT_POLICY | {"points_expire_months": 24})
+    assert rules.expires_on(date(2026, 3, 2)) == date(2028, 3, 31)

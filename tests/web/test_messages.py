@@ -22,6 +22,7 @@ from api.web.pages import DONE, TEMPLATES
 from api.web.volunteer import PARTS_OF_DAY
 from api.web.words import catalogues
 from pointsbank.domain.accounts import AccountKind
+from pointsbank.domain.decision import DecisionKind, DecisionReason
 from pointsbank.domain.errors import DomainError, InvalidValue
 from pointsbank.domain.grid import GridDistance
 from pointsbank.domain.help_request import RequestState
@@ -37,6 +38,8 @@ from services.ledger.verification import Fault
 FAMILIES: dict[str, list[str]] = {
     "account.": list(AccountKind),
     "ask.step.": ["kind", "day", "time", "check"],
+    "decision.": list(DecisionKind),
+    "decision_reason.": list(DecisionReason),
     "difference.": list(DifferenceKind),
     "distance.": [each.name.lower() for each in GridDistance],
     "done.": sorted(DONE),

@@ -488,16 +488,22 @@ $$;
 CREATE FUNCTION bank.balance_at(p_community integer, p_account integer, p_number bigint)
 RETURNS bigint LANGUAGE plpgsql STABLE SET search_path = pg_catalog SET enable_seqscan = off AS $$
 DECLARE
-    given record;
-    taken record;
+    given bigint;
+    taken bigint;
 BEGIN
-    SELECT l.number, l.line, l.debit_after AS after INTO given FROM bank.journal_lines l
+    -- First the entry, then its line: ordered by both, a plan made on an empty table takes the primary key
+    -- and reads the journal backwards.
+    SELECT l.number INTO given FROM bank.journal_lines l
      WHERE l.community_id = p_community AND l.debit = p_account AND l.number <= p_number
-     ORDER BY l.number DESC, l.line DESC LIMIT 1;
-    SELECT l.number, l.line, l.credit_after AS after INTO taken FROM bank.journal_lines l
+     ORDER BY l.number DESC LIMIT 1;
+    SELECT l.number INTO taken FROM bank.journal_lines l
      WHERE l.community_id = p_community AND l.credit = p_account AND l.number <= p_number
-     ORDER BY l.number DESC, l.line DESC LIMIT 1;
-    RETURN CASE WHEN taken.number IS NULL OR (given.number, given.line) > (taken.number, taken.line)
-                THEN given.after ELSE taken.after END;
+     ORDER BY l.number DESC LIMIT 1;
+    RETURN (
+        SELECT CASE WHEN l.debit = p_account THEN l.debit_after ELSE l.credit_after END
+          FROM bank.journal_lines l
+         WHERE l.community_id = p_community AND l.number = greatest(given, taken)
+           AND (l.debit = p_account OR l.credit = p_account)
+         ORDER BY l.line DESC LIMIT 1);
 END
 $$;
