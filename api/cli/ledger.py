@@ -51,6 +51,8 @@ FAULTS: dict[JournalFileFault, str] = {
     JournalFileFault.GAP: "entries or their lines do not follow one another",
     JournalFileFault.ALTERED: "the entry was altered: its columns do not give its hash",
     JournalFileFault.BALANCE: "a balance after the entry does not follow from the one before",
+    JournalFileFault.POLICY: "the entry cites a version of the rules that the file does not hold",
+    JournalFileFault.FLOOR: "the entry takes more from an account than it has",
     JournalFileFault.CUT_SHORT: "the file ends before the last entry it promises",
     JournalFileFault.HEAD: "the last hash is not the head that the file names",
     JournalFileFault.REFUSED: "the ledger would not record the entry",

@@ -20,6 +20,7 @@ from pointsbank.domain import chain
 from pointsbank.domain.accounts import AccountCode, AccountKind, Commodity
 from pointsbank.domain.errors import DomainError
 from pointsbank.domain.hold import HoldState
+from pointsbank.domain.journal import ENDS_A_HOLD, EntryKind
 from services.ledger.batch import account_id
 from services.ledger.export_jsonl import FORMAT
 
@@ -39,9 +40,11 @@ class JournalFileFault(StrEnum):
     HOLD = "hold"  # a capture or void that ends no hold, or holds out of order
     GAP = "gap"  # entries or their lines do not follow one another
     ALTERED = "altered"  # the line's columns no longer give its hash
+    POLICY = "policy"  # the entry cites a version of the rules that the file does not hold
     BALANCE = "balance"  # a balance after the line does not follow from the one before
     CUT_SHORT = "cut_short"  # it ends before the last entry it promises
     HEAD = "head"  # its last hash is not the head it names
+    FLOOR = "floor"  # the entry takes more from an account than it has
     REFUSED = "refused"  # the ledger would not record the entry
 
 
@@ -239,6 +242,34 @@ def holds(checked: CheckedFile) -> Iterator[FiledHold]:
             yield _hold(text).hold
 
 
+class HoldsInOrder:
+    """The file's holds, taken in the order in which the journal comes to them; few are kept at a time."""
+
+    def __init__(self, checked: CheckedFile) -> None:
+        self._rest = holds(checked)
+        self._next = next(self._rest, None)
+        self._ending: dict[int, FiledHold] = {}
+
+    def opened_through(self, number: int) -> list[FiledHold]:
+        """Return the holds opened by entries up to that one that were not returned before."""
+        opened: list[FiledHold] = []
+        while self._next is not None and self._next.opened_by <= number:
+            opened.append(self._next)
+            if self._next.ended_by is not None:
+                self._ending[self._next.ended_by] = self._next
+            self._next = next(self._rest, None)
+        return opened
+
+    def ended_by(self, number: int) -> FiledHold | None:
+        """Return the hold that the entry of that number ended, once."""
+        return self._ending.pop(number, None)
+
+    @property
+    def left(self) -> bool:
+        """Whether there are holds that no entry has opened or ended yet."""
+        return self._next is not None or bool(self._ending)
+
+
 def _check_accounts(file: BinaryIO, checked: CheckedFile) -> tuple[int, int]:
     place, community = 2, checked.header.community_id
     while True:
@@ -273,7 +304,9 @@ def _check_holds(file: BinaryIO, checked: CheckedFile) -> tuple[int, int]:
             hold = _hold(text).hold
         except UNREADABLE:
             raise JournalFileDamaged(JournalFileFault.UNREADABLE, place, 0) from None
-        if hold.opened_by < opened or (hold.ended_by is not None and hold.ended_by <= hold.opened_by):
+        ended = (hold.state is not HoldState.OPEN, hold.ended_at is not None, hold.ended_by is not None)
+        backwards = hold.ended_by is not None and hold.ended_by <= hold.opened_by
+        if hold.opened_by <= opened or len(set(ended)) > 1 or backwards:
             raise JournalFileDamaged(JournalFileFault.HOLD, place, hold.opened_by)
         opened = hold.opened_by
         place += 1
@@ -283,52 +316,99 @@ def _check_lines(
     file: BinaryIO, checked: CheckedFile, hash_at: int, progress: Callable[[int, int], None]
 ) -> None:
     header = checked.header
-    hashed = chain.genesis(header.community_id)
-    balances = {account.id: 0 for account, _ in checked.accounts}
-    policies = {policy.version for policy in header.policies}
-    place, number, at = checked.lines_at[1] - 1, 0, 0
+    walk = _Walk(checked)
+    place = checked.lines_at[1] - 1
     if hash_at == 0:
-        checked.hash_there = hashed
+        checked.hash_there = walk.hashed
     while text := file.readline(LINE_BYTES_MAX):
         place += 1
         try:
             line = _line(text)
         except UNREADABLE:
-            raise JournalFileDamaged(JournalFileFault.UNREADABLE, place, number) from None
-        if (line.number, line.line) not in ((number, at + 1), (number + 1, 1)) or line.number == 0:
-            raise JournalFileDamaged(JournalFileFault.GAP, place, line.number)
-        hashed = chain.extend(hashed, _leaf(line, place))
-        if hashed.hex() != line.hash or line.community_id != header.community_id:
-            raise JournalFileDamaged(JournalFileFault.ALTERED, place, line.number)
-        if line.policy_version not in policies:
-            raise JournalFileDamaged(JournalFileFault.UNREADABLE, place, line.number)
-        if not _moves(balances, line):
-            raise JournalFileDamaged(JournalFileFault.BALANCE, place, line.number)
-        number, at = line.number, line.line
-        if number == hash_at:
-            checked.hash_there = hashed
-        if at == 1 and number % ENTRIES_PER_PROGRESS == 0:
-            progress(number, header.entries)
-    if number != header.entries:
-        fault = JournalFileFault.CUT_SHORT if number < header.entries else JournalFileFault.HEAD
-        raise JournalFileDamaged(fault, place, number)
-    if hashed.hex() != header.head:
-        raise JournalFileDamaged(JournalFileFault.HEAD, place, number)
-    progress(number, header.entries)
+            raise JournalFileDamaged(JournalFileFault.UNREADABLE, place, walk.number) from None
+        if fault := walk.step(line):
+            raise JournalFileDamaged(fault, place, line.number)
+        if line.number == hash_at:
+            checked.hash_there = walk.hashed
+        if line.line == 1 and line.number % ENTRIES_PER_PROGRESS == 0:
+            progress(line.number, header.entries)
+    if fault := walk.end():
+        raise JournalFileDamaged(fault, place, walk.number)
+    progress(walk.number, header.entries)
 
 
-def _leaf(line: FiledLine, place: int) -> bytes:
-    # A FiledLine has what a chain.Line has, by the same names.
-    try:
-        return chain.leaf(line)  # type: ignore[arg-type]
-    except (OverflowError, TypeError, ValueError):
-        raise JournalFileDamaged(JournalFileFault.UNREADABLE, place, line.number) from None
+class _Walk:
+    """The journal as far as it has been read: the chain, every balance, the holds under way."""
 
+    def __init__(self, checked: CheckedFile) -> None:
+        self._header = checked.header
+        self._balances = {account.id: 0 for account, _ in checked.accounts}
+        self._floors = {account.id: code.floor for account, code in checked.accounts}
+        self._policies = {policy.version for policy in checked.header.policies}
+        self._holds = HoldsInOrder(checked)
+        self._gave: set[UUID] = set()
+        self._line = 0
+        self.number = 0
+        self.hashed = chain.genesis(checked.header.community_id)
 
-def _moves(balances: dict[UUID, int], line: FiledLine) -> bool:
-    """Move a line's amount, and tell whether that leaves both accounts as the line says."""
-    if line.credit not in balances or line.debit not in balances:
-        return False
-    balances[line.credit] -= line.amount
-    balances[line.debit] += line.amount
-    return (balances[line.credit], balances[line.debit]) == (line.credit_after, line.debit_after)
+    def step(self, line: FiledLine) -> JournalFileFault | None:
+        """Take one line in, and return what is wrong with it."""
+        begins = line.line == 1
+        if (line.number, line.line) != (self.number + begins, 1 if begins else self._line + 1):
+            return JournalFileFault.GAP
+        if begins and not self._above_floors():
+            return JournalFileFault.FLOOR
+        self.number, self._line = line.number, line.line
+        try:
+            # A FiledLine has what a chain.Line has, by the same names.
+            self.hashed = chain.extend(self.hashed, chain.leaf(line))  # type: ignore[arg-type]
+        except (OverflowError, TypeError, ValueError):
+            return JournalFileFault.UNREADABLE
+        if self.hashed.hex() != line.hash or line.community_id != self._header.community_id:
+            return JournalFileFault.ALTERED
+        if line.policy_version not in self._policies:
+            return JournalFileFault.POLICY
+        if not self._moves(line):
+            return JournalFileFault.BALANCE
+        if begins and not self._holds_fit(line):
+            return JournalFileFault.HOLD
+        return None
+
+    def end(self) -> JournalFileFault | None:
+        """Return what is wrong once there is no further line."""
+        if not self._above_floors():
+            return JournalFileFault.FLOOR
+        if self.number < self._header.entries:
+            return JournalFileFault.CUT_SHORT
+        if self.number > self._header.entries or self.hashed.hex() != self._header.head:
+            return JournalFileFault.HEAD
+        return JournalFileFault.HOLD if self._holds.left else None
+
+    def _moves(self, line: FiledLine) -> bool:
+        """Move a line's amount, and tell whether that leaves both accounts as the line says."""
+        balances = self._balances
+        if line.credit not in balances or line.debit not in balances or line.amount <= 0:
+            return False
+        balances[line.credit] -= line.amount
+        balances[line.debit] += line.amount
+        self._gave.add(line.credit)
+        return (balances[line.credit], balances[line.debit]) == (line.credit_after, line.debit_after)
+
+    def _above_floors(self) -> bool:
+        """Tell whether the entry that has just ended left what it took from at their floors or above."""
+        above = all(self._balances[account] >= self._floors[account] for account in self._gave)
+        self._gave.clear()
+        return above
+
+    def _holds_fit(self, line: FiledLine) -> bool:
+        """Tell whether the holds that say so were opened, or ended, by the entry that begins here."""
+        for hold in self._holds.opened_through(line.number):
+            said = (hold.opened_by, EntryKind.HOLD, hold.source_id, hold.member, hold.amount)
+            if said != (line.number, line.kind, line.source_id, line.subject_ref, line.amount):
+                return False
+        ended = self._holds.ended_by(line.number)
+        if ended is None:
+            return line.kind not in ENDS_A_HOLD
+        captured = ended.state is HoldState.CAPTURED
+        kind, amount = (EntryKind.CAPTURE, ended.captured) if captured else (EntryKind.VOID, ended.amount)
+        return (line.kind, line.source_id, line.amount) == (kind, ended.source_id, amount)

@@ -3,7 +3,8 @@
 The file is checked from end to end before anything is written. Then it goes in through the ledger's one door,
 ``bank.apply_entries``, some thousand lines a commit, and the head is compared with the file after each: what
 is committed is always a true beginning of the journal, so that an import that was cut off is simply begun
-again and goes on where it stopped.
+again and goes on where it stopped. What only the ledger can judge (an id that comes twice, a reversal of
+what cannot be reversed) stops the import at that entry, all commits before it standing.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from uuid import UUID
 from pointsbank.domain.accounts import AccountCode
 from pointsbank.domain.errors import DomainError
 from pointsbank.domain.grid import default_grid_plan
-from pointsbank.domain.hold import Hold, HoldState
+from pointsbank.domain.hold import Hold
 from pointsbank.domain.journal import ENDS_A_HOLD
 from pointsbank.domain.points import MilliPoints
 from pointsbank.platform.database import Database, UnitOfWork
@@ -30,6 +31,7 @@ from services.ledger.journal_file import (
     FiledHold,
     FiledLine,
     Header,
+    HoldsInOrder,
     JournalFileDamaged,
     JournalFileFault,
 )
@@ -157,29 +159,6 @@ def _runs(
     return runs
 
 
-class _Holds:
-    """The file's holds, taken in the order in which the journal comes to them; few are kept at a time."""
-
-    def __init__(self, checked: CheckedFile) -> None:
-        self._rest = journal_file.holds(checked)
-        self._next = next(self._rest, None)
-        self._ending: dict[int, FiledHold] = {}
-
-    def opened_through(self, number: int) -> list[FiledHold]:
-        """Return the holds opened by entries up to that one that were not returned before."""
-        opened: list[FiledHold] = []
-        while self._next is not None and self._next.opened_by <= number:
-            opened.append(self._next)
-            if self._next.ended_by is not None:
-                self._ending[self._next.ended_by] = self._next
-            self._next = next(self._rest, None)
-        return opened
-
-    def ended_by(self, number: int) -> FiledHold | None:
-        """Return the hold that the entry of that number ended, once."""
-        return self._ending.pop(number, None)
-
-
 class _Restoring:
     """The journal's lines going in, commit by commit. done: entries that are there already."""
 
@@ -188,7 +167,7 @@ class _Restoring:
         self._checked = checked
         self._done = done
         self._progress = progress
-        self._holds = _Holds(checked)
+        self._holds = HoldsInOrder(checked)
 
     async def run(self) -> None:
         """Record everything that is not there yet."""
@@ -231,7 +210,7 @@ class _Restoring:
         for place, line in chunk:
             if line.line == 1 and line.kind in ENDS_A_HOLD:
                 hold = self._holds.ended_by(line.number)
-                if hold is None or hold.state is HoldState.OPEN or hold.ended_at is None:
+                if hold is None:
                     raise JournalFileDamaged(JournalFileFault.HOLD, place, line.number)
                 ended[line.number] = hold
         return ended
