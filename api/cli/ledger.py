@@ -245,7 +245,7 @@ def _told(path: Path) -> Iterator[None]:
             " changed; a journal comes into an empty database only"
         ) from None
     except InvalidValue as error:
-        raise click.ClickException(f"{error.field}: {error.rule.replace('_', ' ')}") from None
+        raise click.ClickException(catalogues.explain("en", error)) from None
     except seals.SealUnreadable:
         raise click.ClickException("a line of the file of seals is no seal") from None
     except DBAPIError as error:

@@ -19,6 +19,7 @@ from pointsbank.domain.journal import EntryKind
 from pointsbank.domain.roles import READERS, STAFF, Actor
 from pointsbank.platform.database import UnitOfWork
 from services.ledger import service as ledger
+from services.ledger.exports import Format
 from services.ledger.verification import Verification, verify
 from services.settlement import batches, reconciliation
 
@@ -49,6 +50,7 @@ async def books(request: SignedIn) -> Response[str]:
             kind=kind.value if kind else "",
             kinds=[each.value for each in EntryKind],
             more=entries[-1].number if len(entries) == ENTRIES_SHOWN else None,
+            formats=[each.value for each in Format],
             verification=_told(visitor.words, verified) if verified else None,
         )
 

@@ -8,6 +8,7 @@ it (CWE-1236). CSV is RFC 4180 in UTF-8 with a byte order mark, without which Ex
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -120,12 +121,12 @@ async def write_xlsx(
         table = _table(workbook, "journal", LINE_COLUMNS, say, rows_max)
         row = _LineRows(books, say)
         async for lines in read_lines(uow, books, progress):
-            for line in lines:
-                table.add(row(line))
+            # In a thread, so that a process that serves others goes on serving them.
+            await asyncio.to_thread(table.add_all, map(row, lines))
         _write_accounts(_table(workbook, "accounts", ACCOUNT_COLUMNS, say, rows_max), books, say)
         _write_trial(_table(workbook, "trial", TRIAL_COLUMNS, say, rows_max), books, say)
     finally:
-        workbook.close()
+        await asyncio.to_thread(workbook.close)
 
 
 def _table(workbook: Any, name: str, columns: Sequence[str], say: Say, rows_max: int) -> _Table:
@@ -201,6 +202,11 @@ class _Table:
         for place, word in enumerate(self._header):
             self._sheet.write_string(0, place, word, self._bold)
         self._rows = 1
+
+    def add_all(self, rows: Iterable[Iterable[Cell]]) -> None:
+        """Write rows."""
+        for row in rows:
+            self.add(row)
 
     def add(self, row: Iterable[Cell]) -> None:
         """Write one row."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from enum import StrEnum
 from typing import Any, BinaryIO
@@ -27,9 +28,9 @@ SUFFIXES: dict[Format, str] = {Format.HLEDGER: "journal"}
 """How a file's name ends, where not as the format is called."""
 
 MEDIA_TYPES: dict[Format, str] = {
-    Format.BEANCOUNT: "text/plain; charset=utf-8",
-    Format.HLEDGER: "text/plain; charset=utf-8",
-    Format.CSV: "text/csv; charset=utf-8",
+    Format.BEANCOUNT: "text/plain",
+    Format.HLEDGER: "text/plain",
+    Format.CSV: "text/csv",
     Format.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     Format.JSONL: "application/jsonl",
 }
@@ -68,7 +69,8 @@ async def export(
 
 def file_name(format_: Format, community_code: str, entries: int) -> str:
     """Return a name that says whose journal and how far, and nothing of any person."""
-    return f"pointsbank-{community_code}-{entries}.{SUFFIXES.get(format_, format_.value)}"
+    plain = re.sub(r"[^A-Za-z0-9]+", "-", community_code).strip("-") or "journal"
+    return f"pointsbank-{plain}-{entries}.{SUFFIXES.get(format_, format_.value)}"
 
 
 def _text(

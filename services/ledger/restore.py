@@ -23,7 +23,15 @@ from pointsbank.domain.hold import Hold
 from pointsbank.domain.journal import ENDS_A_HOLD
 from pointsbank.domain.points import MilliPoints
 from pointsbank.platform.database import Database, UnitOfWork
-from services.ledger import audit_store, export_store, hold_store, journal_file, policy_store, store
+from services.ledger import (
+    audit_store,
+    export_store,
+    hold_store,
+    journal_check,
+    journal_file,
+    policy_store,
+    store,
+)
 from services.ledger.batch import Columns
 from services.ledger.journal_file import (
     CheckedFile,
@@ -72,7 +80,7 @@ async def restore(database: Database, path: Path, *, progress: Progress) -> Rest
     """
     header = journal_file.read_header(path)
     done = await _entries_there(database, header)
-    checked = journal_file.check(
+    checked = journal_check.check(
         path, hash_at=done, progress=lambda number, entries: progress("check", number, entries)
     )
     async with database.unit_of_work(header.community_id) as uow:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pointsbank.domain import accounts
+from pointsbank.domain import accounts, chain
 from pointsbank.domain.accounts import Commodity
 from pointsbank.platform.database import Database
 from services.founding import found_community
@@ -199,11 +199,11 @@ async def test_a_file_with_one_changed_byte_is_refused_by_number_and_writes_noth
 
 def rehash(objects: list[dict[str, Any]]) -> None:
     """Do what a forger would: give every line the hash it now has, and the header the new head."""
-    hashed = journal_file.chain.genesis(1)
+    hashed = chain.genesis(1)
     for each in objects:
         if "hash" in each:
-            line = journal_file._line(json.dumps(each).encode())
-            hashed = journal_file.chain.extend(hashed, journal_file.chain.leaf(line))  # type: ignore[arg-type]
+            line = journal_file.decode_line(json.dumps(each).encode())
+            hashed = chain.extend(hashed, chain.leaf(line))  # type: ignore[arg-type]
             each["hash"] = hashed.hex()
     objects[0]["head"] = hashed.hex()
 
