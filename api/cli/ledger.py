@@ -35,7 +35,7 @@ from services.ledger import seals
 from services.ledger.export_source import Books, Part
 from services.ledger.exports import Format, export
 from services.ledger.journal_file import JournalFileDamaged, JournalFileFault
-from services.ledger.restore import AnotherJournalThere, Restored, restore
+from services.ledger.journal_import import AnotherJournalThere, Imported, import_journal
 from services.people import service as people
 from services.people.views import CommunityInfo
 
@@ -170,12 +170,12 @@ async def _export(settings: Settings, wish: Wish) -> Books:
             await database.close()
 
 
-async def _import(settings: Settings, path: Path) -> Restored:
+async def _import(settings: Settings, path: Path) -> Imported:
     async with app_database(settings) as url:
         database = Database(url, pool_size=2)
         try:
             with _bar() as tell:
-                done = await restore(database, path, progress=tell)
+                done = await import_journal(database, path, progress=tell)
         finally:
             await database.close()
     # Outside the database, where seals belong.

@@ -64,7 +64,7 @@ class AnotherJournalThere(DomainError):
 
 
 @dataclass(frozen=True, slots=True)
-class Restored:
+class Imported:
     """What an import did. entries: in the journal now; already: of these, how many were there before."""
 
     header: Header
@@ -72,7 +72,7 @@ class Restored:
     already: int
 
 
-async def restore(database: Database, path: Path, *, progress: Progress) -> Restored:
+async def import_journal(database: Database, path: Path, *, progress: Progress) -> Imported:
     """Bring the journal in ``path`` into the database and return what was done.
 
     The community is founded if it does not exist, with the default grids and nobody in it. Raises
@@ -90,8 +90,8 @@ async def restore(database: Database, path: Path, *, progress: Progress) -> Rest
             raise AnotherJournalThere(head["entry_number"])
         await _add_policies(uow, header, done)
     await _open_accounts(database, checked, done)
-    await _Restoring(database, checked, done, progress).run()
-    return Restored(checked.header, header.entries, done)
+    await _Importing(database, checked, done, progress).run()
+    return Imported(checked.header, header.entries, done)
 
 
 async def _entries_there(database: Database, header: Header) -> int:
@@ -167,7 +167,7 @@ def _runs(
     return runs
 
 
-class _Restoring:
+class _Importing:
     """The journal's lines going in, commit by commit. done: entries that are there already."""
 
     def __init__(self, database: Database, checked: CheckedFile, done: int, progress: Progress) -> None:

@@ -13,10 +13,10 @@ from pointsbank.domain import accounts, chain
 from pointsbank.domain.accounts import Commodity
 from pointsbank.platform.database import Database
 from services.founding import found_community
-from services.ledger import audit_store, export_store, holds, journal_file, restore, service
+from services.ledger import audit_store, export_store, holds, journal_file, journal_import, service
 from services.ledger.exports import Format
 from services.ledger.journal_file import JournalFileDamaged, JournalFileFault
-from services.ledger.restore import AnotherJournalThere, Restored
+from services.ledger.journal_import import AnotherJournalThere, Imported
 from services.ledger.verification import verify
 from tests.journals import MEMBERS, PARTNER, earning, exported, fill, varied_journal
 from tests.ledgers import bare_ledger
@@ -25,9 +25,9 @@ SEAL = {"community_id": 1, "entry_number": 3, "hash": "00" * 32, "signature": "1
 Change = Callable[[list[dict[str, Any]]], None]
 
 
-async def bring_in(database: Database, path: Path) -> Restored:
+async def bring_in(database: Database, path: Path) -> Imported:
     """Restore without telling anybody how far it is."""
-    return await restore.restore(database, path, progress=lambda _step, _done, _of: None)
+    return await journal_import.import_journal(database, path, progress=lambda _step, _done, _of: None)
 
 
 def without_moment(path: Path) -> list[str]:
@@ -138,7 +138,7 @@ async def test_an_import_that_was_cut_off_goes_on_where_it_stopped(
     await varied_journal(database)
     path = tmp_path / "books.jsonl"
     books = await exported(database, Format.JSONL, path)
-    monkeypatch.setattr(restore, "LINES_PER_COMMIT", 3)
+    monkeypatch.setattr(journal_import, "LINES_PER_COMMIT", 3)
     commits = 0
 
     def cut(step: str, _done: int, _of: int) -> None:
@@ -151,7 +151,7 @@ async def test_an_import_that_was_cut_off_goes_on_where_it_stopped(
     for _ in range(20):
         commits = 0
         try:
-            done = await restore.restore(other_database, path, progress=cut)
+            done = await journal_import.import_journal(other_database, path, progress=cut)
             break
         except KeyboardInterrupt:
             async with other_database.unit_of_work(1, snapshot=True) as uow:
@@ -173,7 +173,7 @@ async def test_every_size_of_commit_gives_the_same_journal(
     await varied_journal(database)
     first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
     await exported(database, Format.JSONL, first)
-    monkeypatch.setattr(restore, "LINES_PER_COMMIT", 1)
+    monkeypatch.setattr(journal_import, "LINES_PER_COMMIT", 1)
     await bring_in(other_database, first)
     await exported(other_database, Format.JSONL, second)
     assert without_moment(second) == without_moment(first)
