@@ -105,6 +105,7 @@ class Books:
 
 async def read_books(uow: UnitOfWork, part: Part) -> Books:
     """Return the books of a snapshot unit of work, lines unread. Raises NotFound, InvalidValue."""
+    await export_store.take_time(uow)
     community = await people.community(uow)
     head = await audit_store.head(uow)
     accounts = {

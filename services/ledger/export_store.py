@@ -10,6 +10,18 @@ from pointsbank.platform.database import UnitOfWork
 ROWS_PER_READ = 2_000
 
 
+IDLE_SECONDS_MAX = 600
+
+
+async def take_time(uow: UnitOfWork) -> None:
+    """Let the reader be slow: packing a workbook, or somebody who pages through standard output.
+
+    A snapshot that only reads keeps nobody waiting, which is what the usual bound is for.
+    """
+    connection = await uow.connection()
+    await connection.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS_MAX}s'")
+
+
 async def lines(uow: UnitOfWork, first: int, last: int) -> AsyncIterator[list[tuple[Any, ...]]]:
     """Yield the lines of entries ``first`` … ``last`` in order, accounts by number, the hash last."""
     connection = await uow.connection()
