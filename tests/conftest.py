@@ -165,6 +165,24 @@ async def owner_url(servers: Servers, template_database: str) -> AsyncIterator[s
 
 
 @pytest.fixture
+async def other_app_url(servers: Servers, template_database: str) -> AsyncIterator[str]:
+    """A second fresh copy of the migrated database, as the application's role; dropped after the test."""
+    name = f"pointsbank_test_{secrets.token_hex(4)}"
+    await _create_database(servers, name, template=template_database)
+    url = roles.with_database(servers.owner_url, name)
+    yield roles.role_url(url, roles.APP, servers.passwords[roles.APP])
+    await _drop_database(servers, name)
+
+
+@pytest.fixture
+async def other_database(other_app_url: str) -> AsyncIterator[Database]:
+    """The second database as the application sees it."""
+    database = Database(other_app_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
 def app_url(servers: Servers, owner_url: str) -> str:
     """The test's database as the application's role."""
     return roles.role_url(owner_url, roles.APP, servers.passwords[roles.APP])

@@ -13,6 +13,7 @@ COMMANDS = {
     "doctor": "api.cli.doctor:doctor",
     "links": "api.cli.links:links",
     "audit": "api.cli.audit:audit",
+    "ledger": "api.cli.ledger:ledger",
     "settle": "api.cli.settle:settle",
     "ledger": "api.cli.recompute:ledger_group",
     "policy": "api.cli.policy:policy",

@@ -21,6 +21,7 @@ from pointsbank.domain.roles import READERS, STAFF, Actor
 from pointsbank.platform.database import UnitOfWork
 from services.ledger import last_verification, seals
 from services.ledger import service as ledger
+from services.ledger.exports import Format
 from services.ledger.last_verification import LastVerification
 from services.ledger.verification import Verification, verify_recent
 from services.people import service as people
@@ -59,6 +60,7 @@ async def books(request: SignedIn) -> Response[str]:
             kind=kind.value if kind else "",
             kinds=[each.value for each in EntryKind],
             more=entries[-1].number if len(entries) == ENTRIES_SHOWN else None,
+            formats=[each.value for each in Format],
             verification=_told(visitor.words, verified) if verified else None,
             last=_last(visitor.words, last_verification.recall(data, uow.community_id)),
             seals=[

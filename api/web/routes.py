@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from litestar import Router
 
-from api.web import books, coordinator, decisions, elder, home, orders, volunteer
+from api.web import books, coordinator, decisions, elder, exports, home, orders, volunteer
 
 web_router = Router(
     path="/",
@@ -16,6 +16,7 @@ web_router = Router(
         *coordinator.ROUTES,
         *decisions.ROUTES,
         *books.ROUTES,
+        *exports.ROUTES,
     ],
     include_in_schema=False,
 )

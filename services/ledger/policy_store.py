@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -33,8 +33,10 @@ async def insert(
     body: dict[str, Any],
     proposed_by: UUID,
     approved_by: UUID,
+    *,
+    created_at: datetime | None = None,
 ) -> None:
-    """Write a version."""
+    """Write a version. created_at: now, unless it is brought in again."""
     uow.session.add(
         PolicyVersion(
             community_id=uow.community_id,
@@ -43,7 +45,7 @@ async def insert(
             body=body,
             proposed_by=proposed_by,
             approved_by=approved_by,
-            created_at=uow.clock.now(),
+            created_at=created_at or uow.clock.now(),
         )
     )
     await uow.session.flush()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,24 @@ def append_seal(path: Path, line: str) -> None:
         file.write(line + "\n")
         file.flush()
         os.fsync(file.fileno())
+
+
+def kept_seals(path: Path) -> list[dict[str, Any]]:
+    """Return the seals in a file as they stand, unchecked. Raises SealUnreadable."""
+    if not path.exists():
+        return []
+    try:
+        return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+    except ValueError as error:
+        raise SealUnreadable from error
+
+
+def keep_seals(path: Path, seals: Sequence[dict[str, Any]]) -> None:
+    """Add to a file those of the seals that are not in it."""
+    known = kept_seals(path)
+    for seal in seals:
+        if seal not in known:
+            append_seal(path, json.dumps(seal))
 
 
 def read_seals(path: Path, *, public_key: bytes | None = None) -> list[SealedHead]:

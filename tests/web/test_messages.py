@@ -21,29 +21,39 @@ from api.web.orders import REASONS
 from api.web.pages import DONE, TEMPLATES
 from api.web.volunteer import PARTS_OF_DAY
 from api.web.words import catalogues
-from pointsbank.domain.accounts import AccountKind
+from pointsbank.domain.accounts import AccountKind, Commodity
 from pointsbank.domain.decision import DecisionKind, DecisionReason
 from pointsbank.domain.errors import DomainError, InvalidValue
 from pointsbank.domain.grid import GridDistance
 from pointsbank.domain.help_request import RequestState
-from pointsbank.domain.journal import EntryKind, InsufficientPoints
+from pointsbank.domain.journal import EntryKind, InsufficientPoints, SourceKind
 from pointsbank.domain.policy import DEFAULT_POLICY
 from pointsbank.domain.redemption import RedemptionState
 from pointsbank.domain.roles import Role
 from pointsbank.domain.settlement import DifferenceKind
 from pointsbank.domain.visit import VisitState
 from pointsbank.platform.messages import LOCALES, negotiate, rule_key
+from services.ledger.export_sheets import ACCOUNT_COLUMNS, LINE_COLUMNS, NOTES, SHEETS, TRIAL_COLUMNS
+from services.ledger.exports import Format
 from services.ledger.verification import Fault
+
+EXPORT_COLUMNS = dict.fromkeys((*LINE_COLUMNS, *ACCOUNT_COLUMNS, *TRIAL_COLUMNS))
 
 FAMILIES: dict[str, list[str]] = {
     "account.": list(AccountKind),
     "ask.step.": ["kind", "day", "time", "check"],
     "decision.": list(DecisionKind),
     "decision_reason.": list(DecisionReason),
+    "commodity.": [each.lower() for each in Commodity],
     "difference.": list(DifferenceKind),
     "distance.": [each.name.lower() for each in GridDistance],
     "done.": sorted(DONE),
     "entry.": list(EntryKind),
+    "export.column.": list(EXPORT_COLUMNS),
+    "export.format.": list(Format),
+    "export.meaning.": list(EXPORT_COLUMNS),
+    "export.note.": list(NOTES),
+    "export.sheet.": list(SHEETS),
     "fault.": list(Fault),
     "hours.": list(PARTS_OF_DAY),
     "item.": [item for sold in DEFAULT_POLICY["items"].values() for item in sold],
@@ -56,6 +66,7 @@ FAMILIES: dict[str, list[str]] = {
     "request_state.": list(RequestState),
     "redemption_state.": list(RedemptionState),
     "role.": list(Role),
+    "source.": list(SourceKind),
     "visit_state.": list(VisitState),
     "voucher.next.": list(RedemptionState),
 }
@@ -199,7 +210,7 @@ def test_no_message_is_kept_that_nobody_says() -> None:
     said = said_by_templates() | said_by_code() | said_by_refusals() | families
     said |= {f"rule.{word}" for word in strings(ast.parse(Path(rules.__file__).read_text()))}
     words = {word for path in modules() for word in strings(ast.parse(path.read_text()))}
-    said |= {f"{family}.{word}" for family in ("state", "field") for word in words}
+    said |= {f"{family}.{word}" for family in ("state", "field") for word in words} | {"export.total"}
     assert catalogues.keys("en") - said == set()
 
 
