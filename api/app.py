@@ -15,7 +15,7 @@ from api import auth, openapi
 from api.auth import ANYONE
 from api.dependencies import Desk, desk
 from api.errors import BODY_BYTES_MAX, EXCEPTION_HANDLERS, UNAVAILABLE, NotReady, require_json
-from api.http import books, care, matching, partners, people, redemptions, settlement
+from api.http import audit, balance, books, care, matching, partners, people, redemptions, settlement
 from api.idempotency import require_key
 from api.web.pages import error_page
 from api.web.routes import web_router
@@ -109,6 +109,8 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
             matching.router,
             redemptions.router,
             books.router,
+            balance.router,
+            audit.router,
             settlement.router,
         ],
         before_request=require_json,

@@ -282,6 +282,7 @@ def config() -> OpenAPIConfig:
             Tag("visits", "checked in, checked out, confirmed"),
             Tag("redemptions", "points on their way to a meal"),
             Tag("books", "statements, journal, trial balance, verification"),
+            Tag("audit", "an auditor's questions to a period, and the drawn sample"),
             Tag("settlement", "batches, reconciliations, differences"),
             Tag("partners", "events that partners send"),
         ],
