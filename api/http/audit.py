@@ -105,6 +105,7 @@ class LongDayAnswer(Told):
     visits: int
     minutes: int
     credited_minutes: int
+    last_entry: int
 
 
 class LongDayPage(Told):
@@ -123,6 +124,7 @@ class FlowAnswer(Told):
     entries: int
     milli_points: int
     minutes: int
+    last_entry: int
 
 
 class RingAnswer(Told):
@@ -149,6 +151,7 @@ class ConfirmationsLine(Told):
     strength: int
     visits: int
     minutes: int
+    last_entry: int
 
 
 class WeakConfirmerAnswer(Told):
@@ -158,6 +161,7 @@ class WeakConfirmerAnswer(Told):
     weak: int
     visits: int
     weak_minutes: int
+    last_entry: int
 
 
 class ConfirmationsAnswer(Told):

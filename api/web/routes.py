@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from litestar import Router
 
-from api.web import books, coordinator, elder, home, orders, volunteer
+from api.web import audit, books, coordinator, elder, home, orders, volunteer
 
 web_router = Router(
     path="/",
@@ -15,6 +15,7 @@ web_router = Router(
         *volunteer.ROUTES,
         *coordinator.ROUTES,
         *books.ROUTES,
+        *audit.ROUTES,
     ],
     include_in_schema=False,
 )

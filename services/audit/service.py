@@ -16,6 +16,7 @@ from uuid import UUID
 from pointsbank.domain.errors import InvalidValue
 from pointsbank.domain.journal import EntryKind, SourceKind
 from pointsbank.domain.points import MILLI, MINUTES_PER_HOUR
+from pointsbank.domain.roles import READERS, Actor
 from pointsbank.domain.sampling import WEIGHTS, Draw, require_weights
 from pointsbank.platform.clock import local_day
 from pointsbank.platform.database import UnitOfWork
@@ -26,6 +27,7 @@ from services.audit.views import (
     EntryBrief,
     Flow,
     LongDay,
+    Named,
     Page,
     Period,
     Reversal,
@@ -37,6 +39,7 @@ from services.audit.views import (
 )
 from services.ledger import service as ledger
 from services.people import service as people
+from services.people.views import PersonInfo
 
 PAGE_MAX = 200
 PERIOD_DAYS_MAX = 400
@@ -262,6 +265,35 @@ async def sample(
             for place, number in enumerate(numbers, start=1)
         ),
     )
+
+
+async def numbered(uow: UnitOfWork, drawn: Sample) -> dict[UUID, Named]:
+    """Return by what number each person of a sample goes, by person's id and by pseudonym."""
+    return {key: Named(_number(person)) for key, person in (await _people_of(uow, drawn)).items()}
+
+
+async def named(uow: UnitOfWork, drawn: Sample, actor: Actor) -> dict[UUID, Named]:
+    """Return the same with names and phones, for who may see them. Raises NotAllowed."""
+    actor.require(*READERS, action="view_person")
+    return {
+        key: Named(_number(person), person.name, person.phone)
+        for key, person in (await _people_of(uow, drawn)).items()
+    }
+
+
+async def _people_of(uow: UnitOfWork, drawn: Sample) -> dict[UUID, PersonInfo]:
+    ids = {
+        person
+        for each in drawn.drawn
+        for person in (each.elder_id, each.volunteer_id, each.confirmer_id)
+        if person is not None
+    }
+    by_ref = await people.people_by_ledger_ref(uow, sorted({each.volunteer_ref for each in drawn.drawn}))
+    return {**await people.people_by_id(uow, sorted(ids)), **by_ref}
+
+
+def _number(person: PersonInfo) -> str:
+    return person.member_number or person.ledger_ref.hex[:8]
 
 
 async def _briefs(uow: UnitOfWork, numbers: Sequence[int], limit: int) -> Page[EntryBrief]:

@@ -67,13 +67,13 @@ SELECT l.number, l.reverses, o.kind::text AS reversed_kind, l.source_kind::text 
 """  # noqa: S608 - put together from the fixed parts above
 
 LONG_DAYS = """
-SELECT p.ledger_ref AS volunteer_ref, t.day, t.visits, t.minutes, t.credited_minutes
+SELECT p.ledger_ref AS volunteer_ref, t.day, t.visits, t.minutes, t.credited_minutes, t.last_entry
   FROM (SELECT DISTINCT v.volunteer_id, (v.checked_out_at AT TIME ZONE $4)::date AS day
           FROM bank.visits v
          WHERE v.community_id = $1 AND v.entry_number > $2 AND v.entry_number <= $3) k
  CROSS JOIN LATERAL (
         SELECT k.day, count(*) AS visits, sum(w.minutes)::bigint AS minutes,
-               sum(w.credited_minutes)::bigint AS credited_minutes
+               sum(w.credited_minutes)::bigint AS credited_minutes, max(w.entry_number) AS last_entry
           FROM bank.visits w
          WHERE w.community_id = $1 AND w.volunteer_id = k.volunteer_id AND w.state = 'confirmed'
            AND tstzrange(w.checked_in_at, w.checked_out_at)
@@ -87,7 +87,7 @@ SELECT p.ledger_ref AS volunteer_ref, t.day, t.visits, t.minutes, t.credited_min
 """
 
 FLOWS = f"""
-SELECT g.giver, f.taker, count(DISTINCT f.number) AS entries,
+SELECT g.giver, f.taker, count(DISTINCT f.number) AS entries, max(f.number) AS last_entry,
        coalesce(sum(f.amount) FILTER (WHERE f.commodity = 'POINT'), 0)::bigint AS milli_points,
        coalesce(sum(f.amount) FILTER (WHERE f.commodity = 'MINUTE'), 0)::bigint AS minutes
   FROM (SELECT l.number, l.amount, d.commodity, d.owner_ref AS taker,
@@ -120,7 +120,7 @@ SELECT DISTINCT l.number
 
 CONFIRMATIONS = """
 SELECT coalesce(r.small_grid, h.small_grid) AS small_grid, v.confirmation_method AS method, v.strength,
-       count(*) AS visits, sum(v.minutes)::bigint AS minutes
+       count(*) AS visits, sum(v.minutes)::bigint AS minutes, max(v.entry_number) AS last_entry
   FROM bank.visits v
   LEFT JOIN LATERAL (SELECT q.small_grid FROM bank.help_requests q
                       WHERE q.community_id = $1 AND q.id = v.help_request_id OFFSET 0) r ON true
@@ -134,9 +134,10 @@ SELECT coalesce(r.small_grid, h.small_grid) AS small_grid, v.confirmation_method
 """
 
 WEAK_CONFIRMERS = """
-SELECT p.ledger_ref AS confirmer_ref, w.weak, w.visits, w.weak_minutes
+SELECT p.ledger_ref AS confirmer_ref, w.weak, w.visits, w.weak_minutes, w.last_entry
   FROM (SELECT v.confirmed_by, count(*) AS visits, count(*) FILTER (WHERE v.strength <= $4) AS weak,
-               coalesce(sum(v.minutes) FILTER (WHERE v.strength <= $4), 0)::bigint AS weak_minutes
+               coalesce(sum(v.minutes) FILTER (WHERE v.strength <= $4), 0)::bigint AS weak_minutes,
+               max(v.entry_number) FILTER (WHERE v.strength <= $4) AS last_entry
           FROM bank.visits v
          WHERE v.community_id = $1 AND v.entry_number > $2 AND v.entry_number <= $3
          GROUP BY v.confirmed_by

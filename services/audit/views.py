@@ -88,7 +88,8 @@ class ReversalGroup:
 class LongDay:
     """A volunteer's local day with more confirmed minutes than the threshold.
 
-    Visits belong to the day on which they ended. credited_minutes: what the caps left of them.
+    Visits belong to the day on which they ended. credited_minutes: what the caps left of them. last_entry:
+    number of the latest entry among them.
     """
 
     volunteer_ref: UUID
@@ -96,6 +97,7 @@ class LongDay:
     visits: int
     minutes: int
     credited_minutes: int
+    last_entry: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ class Flow:
     entries: int
     milli_points: int
     minutes: int
+    last_entry: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,7 @@ class Confirmations:
     strength: int
     visits: int
     minutes: int
+    last_entry: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +153,7 @@ class WeakConfirmer:
     weak: int
     visits: int
     weak_minutes: int
+    last_entry: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from services.audit.views import Flow
 
 
 def flow(giver: int, taker: int, milli_points: int = 1_000) -> Flow:
-    return Flow(UUID(int=giver), UUID(int=taker), 1, milli_points, 60)
+    return Flow(UUID(int=giver), UUID(int=taker), 1, milli_points, 60, 1)
 
 
 def members(ring: circles.Ring) -> list[int]:
