@@ -12,7 +12,7 @@ COMMANDS = {
     "up": "api.cli.up:up",
     "doctor": "api.cli.doctor:doctor",
     "links": "api.cli.links:links",
-    "audit": "api.cli.audit:audit",
+    "audit": "api.cli.auditing:audit",
     "settle": "api.cli.settle:settle",
     "import": "api.cli.importing:importing",
     "migrate": "api.cli.schemas:migrate",
