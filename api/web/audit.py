@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Response, get, post
-from litestar.response import Response as Answer
 
 from api.auth import may
 from api.dependencies import SignedIn
@@ -37,7 +36,6 @@ LINES_SHOWN = 500
 SAMPLE_SIZE = 30
 QUESTIONS = ("self_acted", "reversals", "long_days", "rings", "night", "weak")
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-SAMPLE_FIELDS = ("seed", "size", "from", "to")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +192,7 @@ def _call(person: PersonInfo) -> str:
 
 
 @get(f"{AUDIT}/worksheet", opt=may(*READERS), include_in_schema=False)
-async def draw(request: SignedIn) -> Answer[Any]:
+async def draw(request: SignedIn) -> Response[Any]:
     """Draw a sample and give its worksheet as a file; what cannot be drawn is told on the page."""
     query = request.query_params
     async with visit(request) as (uow, visitor):
@@ -220,13 +218,13 @@ async def draw(request: SignedIn) -> Answer[Any]:
             with_names=with_names,
         )
     if query.get("form") == "csv":
-        return _file(worksheet.as_csv(sheet, visitor.words), "text/csv; charset=utf-8", "csv", asked)
+        return _file(worksheet.as_csv(sheet, visitor.words), "text/csv", "csv", asked)
     return _file(worksheet.as_xlsx(sheet, visitor.words), XLSX, "xlsx", asked)
 
 
-def _file(content: bytes, media_type: str, ending: str, asked: Asked) -> Answer[bytes]:
+def _file(content: bytes, media_type: str, ending: str, asked: Asked) -> Response[bytes]:
     name = f"worksheet-{asked.first}-{asked.last}.{ending}"
-    return Answer(
+    return Response(
         content, media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'}
     )
 
@@ -257,7 +255,10 @@ async def account(request: SignedIn) -> Response[str]:
 
 
 async def _account(uow: UnitOfWork, visitor: Visitor, form: dict[str, str]) -> dict[str, Any]:
-    """Return what the account page shows. Raises InvalidValue, NotFound."""
+    """Return what the account page shows; the closing balance is what was known then.
+
+    Raises InvalidValue, NotFound.
+    """
     today, zone = visitor.words.today, visitor.community.timezone
     first, last = (_day(form.get(name, ""), today, field=field) for name, field in DAYS)
     if last > today:
@@ -270,7 +271,6 @@ async def _account(uow: UnitOfWork, visitor: Visitor, form: dict[str, str]) -> d
     end = min(end, uow.clock.now() + AHEAD_MAX)
     return {
         "book": await ledger.statement(uow, code, start, end, limit=LINES_SHOWN),
-        "known_then": await ledger.balance_as_of(uow, code, end),
         "known_now": await ledger.balance_as_happened(uow, code, end),
         "whose": _call(person),
         "of": of,
