@@ -2,9 +2,10 @@
 
 The flows of a period make a directed graph: an edge from whoever spoke for a service (the elder, and whoever
 confirmed) to the volunteer who earned by it, and from giver to taker of a gift. Two people who confirm each
-other's service are a ring of two; three or four who do so in turn a ring of three or four. Simple cycles of
-at most four are enumerated by networkx (Gupta and Suzumura, Finding All Bounded-Length Simple Cycles in a
-Directed Graph, arXiv:2105.10094), which works within strongly connected parts and so skips nearly everybody.
+other's service are a ring of two; three or four who do so in turn a ring of three or four. Each ring is found
+once, from its lowest member: a path goes on to higher members only, and closes wherever its end's takers and
+the first one's givers meet, which is one intersection of sets. (networkx enumerates bounded cycles too, but
+takes the strongly connected parts anew for every member: quadratic where all are one part.)
 
 A ring is as strong as its weakest flow. When there are more rings than are worth looking at, as many of the
 weakest flows are left out as it takes: more flows never make fewer rings, so the number that can stay is
@@ -13,11 +14,10 @@ found by halving. A ring that is lost has a flow no stronger than any that stays
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from uuid import UUID
-
-import networkx
 
 from services.audit.views import Flow, Ring, Rings
 
@@ -46,17 +46,37 @@ def rings(flows: Sequence[Flow], *, length_max: int = RING_LENGTH_MAX) -> Rings:
     return Rings(tuple(sorted((_ring(cycle, by_ends) for cycle in found), key=_rank)), complete)
 
 
-def _cycles(flows: Sequence[Flow], length_max: int) -> list[list[UUID]] | None:
+def _cycles(flows: Sequence[Flow], length_max: int) -> list[tuple[UUID, ...]] | None:
     """Return every cycle, or None when there are more than ``RINGS_EXAMINED_MAX``."""
-    graph = networkx.DiGraph()
-    graph.add_edges_from((flow.giver, flow.taker) for flow in flows)
-    found = list(islice(networkx.simple_cycles(graph, length_bound=length_max), RINGS_EXAMINED_MAX + 1))
-    return found if len(found) <= RINGS_EXAMINED_MAX else None
+    takers: dict[UUID, set[UUID]] = defaultdict(set)
+    givers: dict[UUID, set[UUID]] = defaultdict(set)
+    for flow in flows:
+        takers[flow.giver].add(flow.taker)
+        givers[flow.taker].add(flow.giver)
+    found = (
+        cycle
+        for first in sorted(takers.keys() & givers.keys())
+        for cycle in _from((first,), takers, {each for each in givers[first] if each > first}, length_max)
+    )
+    taken = list(islice(found, RINGS_EXAMINED_MAX + 1))
+    return taken if len(taken) <= RINGS_EXAMINED_MAX else None
 
 
-def _ring(cycle: Sequence[UUID], flows: dict[tuple[UUID, UUID], Flow]) -> Ring:
-    start = cycle.index(min(cycle))
-    members = (*cycle[start:], *cycle[:start])
+def _from(
+    path: tuple[UUID, ...], takers: Mapping[UUID, set[UUID]], closing: set[UUID], length_max: int
+) -> Iterator[tuple[UUID, ...]]:
+    """Yield the cycles that begin with ``path``. closing: who gives to its first member, above that one."""
+    further = takers.get(path[-1], set())
+    for last in further & closing:
+        if last not in path:
+            yield (*path, last)
+    if closing and len(path) < length_max - 1:
+        for each in further:
+            if each > path[0] and each not in path:
+                yield from _from((*path, each), takers, closing, length_max)
+
+
+def _ring(members: tuple[UUID, ...], flows: Mapping[tuple[UUID, UUID], Flow]) -> Ring:
     around = tuple(
         flows[giver, taker] for giver, taker in zip(members, (*members[1:], members[0]), strict=True)
     )

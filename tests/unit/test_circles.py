@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.audit import circles
 from services.audit.views import Flow
@@ -55,3 +58,17 @@ def test_of_too_many_rings_the_strongest_are_told(monkeypatch: pytest.MonkeyPatc
     assert {each.members for each in every.rings if each.milli_points > least} <= {
         each.members for each in found.rings
     }
+
+
+@given(edges=st.sets(st.tuples(st.integers(1, 6), st.integers(1, 6)), max_size=18))
+def test_every_ring_is_found_once_and_nothing_else(edges: set[tuple[int, int]]) -> None:
+    expected = {
+        around
+        for length in (2, 3, 4)
+        for around in permutations(range(1, 7), length)
+        if around[0] == min(around)
+        and all(pair in edges for pair in zip(around, (*around[1:], around[0]), strict=True))
+    }
+    found = [tuple(members(each)) for each in circles.rings([flow(*edge) for edge in edges]).rings]
+    assert len(found) == len(expected)
+    assert set(found) == expected
