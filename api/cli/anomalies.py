@@ -22,7 +22,7 @@ from pointsbank.domain.points import MINUTES_PER_HOUR, format_points
 from pointsbank.platform.database import UnitOfWork
 from pointsbank.platform.settings import Settings
 from services.audit import service as auditing
-from services.audit.views import EntryBrief, Period
+from services.audit.views import Period
 from services.people import service as people
 
 ROWS = auditing.PAGE_MAX
@@ -141,110 +141,127 @@ def _print(found: Found) -> None:
     console.print(
         f"{found['community']}: {found['entries']} entries recorded from {found['from']} to {found['to']}"
     )
-    who = found["members"]
-    zone = ZoneInfo(found["timezone"])
+    tables = Tables(found)
+    for title, columns, rows in (
+        tables.self_acted(),
+        tables.reversals(),
+        tables.long_days(),
+        tables.rings(),
+        tables.round_at_night(),
+        tables.confirmations(),
+        tables.weak_confirmers(),
+    ):
+        _table(console, title, columns, rows)
 
-    def member(ref: UUID) -> str:
-        return str(who.get(ref, ref.hex[:8]))
 
-    def entry(each: EntryBrief) -> Sequence[str]:
-        return (
-            str(each.number),
-            each.kind,
-            member(each.actor_ref),
-            member(each.subject_ref),
-            f"{each.occurred_at.astimezone(zone):%Y-%m-%d %H:%M}",
-            f"{each.recorded_at.astimezone(zone):%Y-%m-%d %H:%M}",
-            format_points(each.milli_points),
-            str(each.minutes),
+Shown = tuple[str, Sequence[str], list[Sequence[str]]]
+"""A table: its title, its columns, its rows."""
+
+
+class Tables:
+    """The answers as tables: members by number, moments by the community's clock, points as points."""
+
+    OF_ENTRY = ("entry", "kind", "actor", "subject", "happened", "recorded", "points", "minutes")
+
+    def __init__(self, found: Found) -> None:
+        self._found = found
+        self._zone = ZoneInfo(found["timezone"])
+
+    def self_acted(self) -> Shown:
+        """Return entries about oneself; all kinds are counted in the title."""
+        counted = ", ".join(
+            f"{each.kind} {each.entries}{'' if each.expected else ' (!)'}"
+            for each in self._found["self_kinds"]
         )
+        title = f"1. Entries about oneself, where nobody expects it (all: {counted or 'none'})"
+        return title, self.OF_ENTRY, self._entries("self_acted")
 
-    of_entry = ("entry", "kind", "actor", "subject", "happened", "recorded", "points", "minutes")
-    counted = ", ".join(
-        f"{each.kind} {each.entries}{'' if each.expected else ' (!)'}" for each in found["self_kinds"]
-    )
-    _table(
-        console,
-        f"1. Entries about oneself, where nobody expects it (all: {counted or 'none'})",
-        of_entry,
-        [entry(each) for each in found["self_acted"]],
-    )
-    _table(
-        console,
-        "2. Reversals by what they take back, reason and who decided",
-        ("took back", "reason", "actor", "entries", "points", "minutes"),
-        [
+    def reversals(self) -> Shown:
+        """Return reversals in groups."""
+        rows: list[Sequence[str]] = [
             (
                 each.reversed_kind,
                 each.reason or "none given",
-                member(each.actor_ref),
+                self._member(each.actor_ref),
                 str(each.entries),
                 format_points(each.milli_points),
                 str(each.minutes),
             )
-            for each in found["reversals"]
-        ],
-    )
-    _table(
-        console,
-        f"3. Volunteers' days of more than {found['threshold_minutes']} minutes",
-        ("volunteer", "day", "visits", "confirmed", "credited", "latest entry"),
-        [
+            for each in self._found["reversals"]
+        ]
+        columns = ("took back", "reason", "actor", "entries", "points", "minutes")
+        return "2. Reversals by what they take back, reason and who decided", columns, rows
+
+    def long_days(self) -> Shown:
+        """Return days beyond the threshold."""
+        rows: list[Sequence[str]] = [
             (
-                member(each.volunteer_ref),
+                self._member(each.volunteer_ref),
                 f"{each.day}",
-                str(each.visits),
-                str(each.minutes),
-                str(each.credited_minutes),
-                str(each.last_entry),
+                *map(str, (each.visits, each.minutes, each.credited_minutes, each.last_entry)),
             )
-            for each in found["long_days"]
-        ],
-    )
-    _table(
-        console,
-        "4. Points that go round in a circle" + ("" if found["rings_complete"] else " (the strongest)"),
-        ("went round", "members", "flows (points)", "entries"),
-        [
+            for each in self._found["long_days"]
+        ]
+        title = f"3. Volunteers' days of more than {self._found['threshold_minutes']} minutes"
+        return title, ("volunteer", "day", "visits", "confirmed", "credited", "latest entry"), rows
+
+    def rings(self) -> Shown:
+        """Return what goes round."""
+        rows: list[Sequence[str]] = [
             (
                 format_points(ring.milli_points),
-                " → ".join(member(each) for each in (*ring.members, ring.members[0])),
+                " → ".join(self._member(each) for each in (*ring.members, ring.members[0])),
                 ", ".join(format_points(flow.milli_points) for flow in ring.flows),
                 ", ".join(str(flow.entries) for flow in ring.flows),
             )
-            for ring in found["rings"]
-        ],
-    )
-    _table(
-        console,
-        "5. Round points between 22:00 and 06:00",
-        of_entry,
-        [entry(each) for each in found["round_at_night"]],
-    )
-    _table(
-        console,
-        "6. Confirmations by small grid",
-        ("grid", "method", "strength", "visits", "minutes"),
-        [
+            for ring in self._found["rings"]
+        ]
+        title = "4. Points that go round in a circle"
+        if not self._found["rings_complete"]:
+            title += " (the strongest)"
+        return title, ("went round", "members", "flows (points)", "entries"), rows
+
+    def round_at_night(self) -> Shown:
+        """Return round points at night."""
+        return "5. Round points between 22:00 and 06:00", self.OF_ENTRY, self._entries("round_at_night")
+
+    def confirmations(self) -> Shown:
+        """Return confirmations by grid."""
+        rows: list[Sequence[str]] = [
             (
                 "unknown" if each.small_grid is None else str(each.small_grid),
                 each.method,
-                str(each.strength),
-                str(each.visits),
+                *map(str, (each.strength, each.visits, each.minutes)),
+            )
+            for each in self._found["confirmations"]
+        ]
+        return "6. Confirmations by small grid", ("grid", "method", "strength", "visits", "minutes"), rows
+
+    def weak_confirmers(self) -> Shown:
+        """Return who confirmed weakly."""
+        rows: list[Sequence[str]] = [
+            (self._member(each.confirmer_ref), *map(str, (each.weak, each.visits, each.weak_minutes)))
+            for each in self._found["weak_confirmers"]
+        ]
+        return "   Who confirmed most weakly", ("confirmer", "weak", "of", "weak minutes"), rows
+
+    def _entries(self, name: str) -> list[Sequence[str]]:
+        return [
+            (
+                str(each.number),
+                each.kind,
+                self._member(each.actor_ref),
+                self._member(each.subject_ref),
+                f"{each.occurred_at.astimezone(self._zone):%Y-%m-%d %H:%M}",
+                f"{each.recorded_at.astimezone(self._zone):%Y-%m-%d %H:%M}",
+                format_points(each.milli_points),
                 str(each.minutes),
             )
-            for each in found["confirmations"]
-        ],
-    )
-    _table(
-        console,
-        "   Who confirmed most weakly",
-        ("confirmer", "weak", "of", "weak minutes"),
-        [
-            (member(each.confirmer_ref), str(each.weak), str(each.visits), str(each.weak_minutes))
-            for each in found["weak_confirmers"]
-        ],
-    )
+            for each in self._found[name]
+        ]
+
+    def _member(self, ref: UUID) -> str:
+        return str(self._found["members"].get(ref, ref.hex[:8]))
 
 
 def _table(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

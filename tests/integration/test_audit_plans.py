@@ -110,3 +110,12 @@ async def test_every_question_reaches_what_grows_by_a_key(connection: asyncpg.Co
 def test_every_query_of_the_store_is_looked_at() -> None:
     queries = {name for name, value in vars(store).items() if name.isupper() and "SELECT" in str(value)}
     assert {name.lower() for name in queries - {"COMMODITY", "MOVED"}} == set(QUESTIONS)
+
+
+def test_every_table_of_every_query_is_asked_for_one_community_only() -> None:
+    """Row-level security would hide another community's rows; the query must not need it."""
+    for question, (query, _) in QUESTIONS.items():
+        tables = re.findall(r"(?:FROM|JOIN) bank\.\w+ (\w+)", query)
+        assert tables, question
+        for alias in tables:
+            assert f"{alias}.community_id = $1" in query, (question, alias)
