@@ -16,6 +16,8 @@ from api.auth import ANYONE
 from api.dependencies import Desk, desk
 from api.errors import BODY_BYTES_MAX, EXCEPTION_HANDLERS, UNAVAILABLE, NotReady, require_json
 from api.http import (
+    audit,
+    balance,
     books,
     care,
     decisions,
@@ -122,6 +124,8 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
             giving.router,
             decisions.router,
             books.router,
+            balance.router,
+            audit.router,
             settlement.router,
         ],
         before_request=require_json,

@@ -284,6 +284,7 @@ def config() -> OpenAPIConfig:
             Tag("giving", "gifts, donations, and until when points last"),
             Tag("decisions", "adjustments, reversals, grants and policy versions: what takes two people"),
             Tag("books", "statements, journal, trial balance, verification"),
+            Tag("audit", "an auditor's questions to a period, and the drawn sample"),
             Tag("settlement", "batches, reconciliations, differences"),
             Tag("partners", "events that partners send"),
         ],

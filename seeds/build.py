@@ -15,6 +15,7 @@ from seeds import past, settlers
 from seeds import today as living
 from seeds.geography import TIMEZONE, geography
 from seeds.history import Past, local, station_visits, weeks_before
+from seeds.oddities import plant_oddities
 from seeds.partners import Doors, PartnerAddresses, open_doors
 from seeds.residents import population
 from seeds.scale import FULL, SEED, SMALL
@@ -70,6 +71,7 @@ async def _build(world: World, drawn: Past, doors: Doors, weeks: list[tuple[date
         last = days is weeks[-1]
         await past.live_week(world, drawn, days, doors, waiting=world.scale.waiting if last else 0)
         await past.settle_week(world, days, doors.partners)
+    await plant_oddities(world, weeks[-1])
     world.progress("weeks", len(weeks), len(weeks))
     visitors = station_visits(world.scale, seed=world.seed, today=today)
     await past.count_visitors(world, visitors, doors.station)

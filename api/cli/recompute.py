@@ -20,11 +20,6 @@ from services.people import service as people
 from services.people.views import CommunityInfo
 
 
-@click.group("ledger")
-def ledger_group() -> None:
-    """Work on the journal as a whole."""
-
-
 @click.command("recompute")
 @data_option
 @click.option(
@@ -37,9 +32,6 @@ def recompute(data: Path | None, since: datetime | None) -> None:
     if differences:
         raise click.ClickException(f"{differences} differences: not everything recorded was earned")
     click.echo("every earning is what its visit and its policy give")
-
-
-ledger_group.add_command(recompute)
 
 
 async def _recompute_all(settings: Settings, since: date | None) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from litestar import Router
 
-from api.web import books, coordinator, decisions, elder, exports, home, orders, volunteer
+from api.web import audit, books, coordinator, decisions, elder, exports, home, orders, volunteer
 
 web_router = Router(
     path="/",
@@ -17,6 +17,7 @@ web_router = Router(
         *decisions.ROUTES,
         *books.ROUTES,
         *exports.ROUTES,
+        *audit.ROUTES,
     ],
     include_in_schema=False,
 )

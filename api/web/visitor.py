@@ -80,7 +80,7 @@ def menu_of(actor: Actor) -> list[tuple[str, str]]:
     elif actor.has(*LEADERS):
         pages.append((LEADER_HOME, "confirm"))
     if actor.has(*READERS):
-        pages += [(AUDIT_HOME, "books"), ("/books/settlement", "settlement")]
+        pages += [(AUDIT_HOME, "books"), ("/books/audit", "audit"), ("/books/settlement", "settlement")]
     return pages
 
 

@@ -12,7 +12,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CAPABILITIES = ("people", "ledger", "care", "matching", "settlement", "partnerkit", "canteen", "station")
+CAPABILITIES = (
+    "people",
+    "ledger",
+    "care",
+    "matching",
+    "settlement",
+    "audit",
+    "partnerkit",
+    "canteen",
+    "station",
+)
 SQL_LIBRARIES = {"sqlalchemy", "sqlmodel", "asyncpg"}
 SQL = re.compile(r"\b(SELECT\s.+\sFROM|INSERT\s+INTO|UPDATE\s+\S+\s+(\w+\s+)?SET|DELETE\s+FROM)\b", re.DOTALL)
 

@@ -32,6 +32,7 @@ from seeds.geography import COMMUNITY_ID, TIMEZONE, geography
 from seeds.history import Past, weeks_before
 from seeds.residents import age_on, population
 from seeds.scale import FULL, SEED, SMALL
+from services.audit import service as audit
 from services.canteen.app import create_app as canteen_app
 from services.care import service as care
 from services.ledger import service as ledger
@@ -276,6 +277,19 @@ async def test_no_past_request_is_left_half_way(built: Built) -> None:
     today = [request for request in under_way if request.starts_at > datetime.now(UTC) - timedelta(hours=6)]
     assert under_way == today
     assert len(posted) > 10
+
+
+async def test_an_auditor_finds_what_was_planted_and_little_else(built: Built) -> None:
+    async with built.database.unit_of_work(COMMUNITY_ID) as uow:
+        period = await audit.period_of_days(uow, TODAY - timedelta(days=7 * SMALL.weeks + 7), TODAY)
+        rings = await audit.rings(uow, period)
+        grids = await audit.confirmations(uow, period)
+        alone = await audit.self_entries(uow, period)
+        long_days = await audit.long_days(uow, period)
+    assert 2 in {len(each.members) for each in rings.rings}
+    assert len(rings.rings) < 10
+    assert sum(each.visits for each in grids if each.method == "record") == 4
+    assert (alone.items, long_days.items) == ((), ())
 
 
 def test_progress_is_told_to_the_end_of_every_step(built: Built) -> None:

@@ -30,6 +30,8 @@ DESK_PAGES = (
     "/coordinator/people",
     "/books",
     "/books?verify=1",
+    "/books/audit",
+    "/books/account",
     "/books/settlement",
     "/confirm",
 )

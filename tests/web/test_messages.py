@@ -17,6 +17,7 @@ import pointsbank
 import services
 from api import rules
 from api.errors import STATUSES
+from api.http.books import StatementOf
 from api.web.orders import REASONS
 from api.web.pages import DONE, TEMPLATES
 from api.web.volunteer import PARTS_OF_DAY
@@ -31,7 +32,7 @@ from pointsbank.domain.policy import DEFAULT_POLICY
 from pointsbank.domain.redemption import RedemptionState
 from pointsbank.domain.roles import Role
 from pointsbank.domain.settlement import DifferenceKind
-from pointsbank.domain.visit import VisitState
+from pointsbank.domain.visit import ConfirmationMethod, VisitState
 from pointsbank.platform.messages import LOCALES, negotiate, rule_key
 from services.ledger.export_sheets import ACCOUNT_COLUMNS, LINE_COLUMNS, NOTES, SHEETS, TRIAL_COLUMNS
 from services.ledger.exports import Format
@@ -59,11 +60,13 @@ FAMILIES: dict[str, list[str]] = {
     "item.": [item for sold in DEFAULT_POLICY["items"].values() for item in sold],
     "kind.": list(DEFAULT_POLICY["kinds"]),
     "language.": list(LOCALES),
-    "nav.": ["elder", "volunteer", "board", "people", "books", "settlement", "confirm"],
+    "method.": list(ConfirmationMethod),
+    "nav.": ["elder", "volunteer", "board", "people", "books", "audit", "settlement", "confirm"],
     "partner.": list(DEFAULT_POLICY["items"]),
     "reason.": sorted(REASONS),
     "request.next.": list(RequestState),
     "request_state.": list(RequestState),
+    "statement_of.": list(StatementOf),
     "redemption_state.": list(RedemptionState),
     "role.": list(Role),
     "source.": list(SourceKind),

@@ -1,0 +1,1 @@
+"""An auditor's questions to the journal and the visits, and the sample drawn for asking the elders."""
