@@ -21,6 +21,10 @@ GONE_SECONDS_MAX = 10
 POLL_SECONDS = 0.01
 
 
+StatementRefused = asyncpg.PostgresError
+"""The database said no, and rolled back."""
+
+
 class ConnectionLost(Exception):
     """The connection went away; whether the statement took effect is not known."""
 
@@ -39,7 +43,7 @@ class DedicatedConnection:
     async def fetchrow(self, query: str, *arguments: Any) -> Any:
         """Run a statement and return its first row, or None.
 
-        Raises ConnectionLost, and asyncpg.PostgresError when the database refused it and rolled back.
+        Raises ConnectionLost, StatementRefused.
         """
         connection = await self._open()
         try:

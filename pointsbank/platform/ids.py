@@ -30,4 +30,9 @@ def uuid7() -> UUID:
         _last = stamp
     random_bits = int.from_bytes(os.urandom(8)) & ((1 << 62) - 1)
     value = ((stamp >> 12) << 80) | (0x7 << 76) | ((stamp & 0xFFF) << 64) | (0b10 << 62) | random_bits
-    return cast("UUID", DriverUUID(value.to_bytes(16)))
+    return uuid_of(value.to_bytes(16))
+
+
+def uuid_of(value: bytes) -> UUID:
+    """Return the UUID of 16 bytes, of the database driver's own make, which it sends much faster."""
+    return cast("UUID", DriverUUID(value))

@@ -201,8 +201,6 @@ async def reversals(uow: UnitOfWork, after: int, through: int, *, limit: int) ->
 async def reasons(uow: UnitOfWork, decisions: Sequence[UUID]) -> dict[UUID, str]:
     """Return what each decision gives as its reason, for those reversals whose source is a decision."""
     connection = await uow.connection()
-    if not await connection.fetchval("SELECT to_regclass('bank.decisions') IS NOT NULL"):
-        return {}  # a community whose schema has no decisions yet has no reasons
     rows = await connection.fetch(
         """
         SELECT d.id, d.reason FROM bank.decisions d

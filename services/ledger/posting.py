@@ -22,13 +22,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import islice
 
-import asyncpg
 import structlog
 
 from pointsbank.domain.errors import DomainError, InvalidValue
 from pointsbank.domain.journal import JournalEntry
 from pointsbank.platform.database import Database, is_passing
-from pointsbank.platform.dedicated import ConnectionLost, DedicatedConnection
+from pointsbank.platform.dedicated import ConnectionLost, DedicatedConnection, StatementRefused
 from services.ledger import store
 from services.ledger.batch import Batch, accounts_of
 from services.ledger.store import Applied
@@ -330,7 +329,7 @@ class Poster:
                 return applied
             except ConnectionLost as lost:
                 log.warning("posting_connection_lost", error=type(lost.__cause__).__name__)
-            except asyncpg.PostgresError as error:
+            except StatementRefused as error:
                 # The database said no and rolled back: nothing of this try was recorded.
                 if not is_passing(error) or attempt + 1 == TRIES_MAX:
                     raise

@@ -10,6 +10,7 @@ import pytest
 
 from pointsbank.domain import accounts
 from pointsbank.domain.accounts import Commodity
+from pointsbank.domain.decision import DecisionReason
 from pointsbank.domain.errors import InvalidValue
 from pointsbank.domain.journal import EntryKind, Origin, SourceKind, Transfer, reversal
 from pointsbank.domain.visit import ConfirmationMethod
@@ -18,6 +19,7 @@ from pointsbank.platform.database import Database
 from services.audit import service as audit
 from services.audit.views import Ring
 from services.care import service as care
+from services.ledger import decisions
 from services.ledger import service as ledger
 from tests.auditing import earned, given, neighbours, posted, recent, visited
 from tests.worlds import NINE_ON_MONDAY, World, done_visit, small_world
@@ -109,41 +111,19 @@ async def test_reversals_are_grouped_by_what_they_take_back_and_who_decided(
 
 
 async def test_a_reversal_by_decision_is_told_with_its_reason(
-    database: Database, clock: FixedClock, world: World, owner_url: str
+    database: Database, clock: FixedClock, world: World
 ) -> None:
     number = await earned(database, world, world.volunteer, 3_000, actor=world.elder)
-    back = Transfer(accounts.available(world.volunteer.ledger_ref), accounts.issuance(Commodity.POINT), 3_000)
-    decision = UUID(int=77)
     async with database.unit_of_work(1) as uow:
-        await ledger.post(
-            uow,
-            reversal(
-                number,
-                [back],
-                origin=Origin(
-                    SourceKind.REVERSAL, decision, world.coordinator.ledger_ref, world.volunteer.ledger_ref, 1
-                ),
-                occurred_at=clock.now(),
-            ),
+        proposed = await decisions.propose_reversal(
+            uow, world.coordinator.actor, number, reason=DecisionReason.DUPLICATE
         )
-    owner = await asyncpg.connect(owner_url)
-    try:
-        await owner.execute(
-            "CREATE TABLE IF NOT EXISTS bank.decisions (community_id integer, id uuid, reason text)"
-        )
-        await owner.execute("GRANT SELECT ON bank.decisions TO pointsbank_app")
-        await owner.execute(
-            "INSERT INTO bank.decisions (community_id, id, reason) VALUES (1, $1, $2), (2, $1, $3)",
-            decision,
-            "重复记账",
-            "别处",
-        )
-    finally:
-        await owner.close()
+    async with database.unit_of_work(1) as uow:
+        await decisions.approve(uow, world.auditor.actor, proposed.id)
     period = await recent(database, world, clock)
     async with database.unit_of_work(1) as uow:
         (group,) = await audit.reversal_groups(uow, period)
-    assert group.reason == "重复记账"
+    assert group.reason == DecisionReason.DUPLICATE
 
 
 async def test_a_day_beyond_the_cap_is_found_whole_and_a_day_at_the_cap_is_not(
