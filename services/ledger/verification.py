@@ -34,6 +34,9 @@ RANGES_PER_PROCESS = 8
 """So many at least, where there is enough to do, that no process waits long for the last one of another."""
 
 
+ALONE_MAX = 50_000
+"""So many entries are done here before another process would have started."""
+
 RECENT_ENTRIES = 20_000
 """So many of the newest entries can be recomputed while somebody waits: a fraction of a second."""
 
@@ -97,7 +100,9 @@ async def verify(
     sealed = await _seals_to_meet(uow, seals or (), public_key, start, findings)
     end = max(head["entry_number"], await audit_store.last_number(uow))
     sizes = sorted({seal.entry_number for seal in sealed})
-    range_entries = range_entries or _range_entries(end - start, processes)
+    if range_entries is None:
+        processes = processes if end - start > ALONE_MAX else None
+        range_entries = _range_entries(end - start, processes)
     spans = [
         Span(
             first + 1,
