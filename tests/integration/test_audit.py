@@ -5,14 +5,12 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
-import asyncpg
 import pytest
 
 from pointsbank.domain import accounts
-from pointsbank.domain.accounts import Commodity
 from pointsbank.domain.decision import DecisionReason
 from pointsbank.domain.errors import InvalidValue
-from pointsbank.domain.journal import EntryKind, Origin, SourceKind, Transfer, reversal
+from pointsbank.domain.journal import EntryKind, SourceKind, Transfer
 from pointsbank.domain.visit import ConfirmationMethod
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
