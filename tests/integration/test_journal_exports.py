@@ -204,6 +204,10 @@ async def test_the_workbook_says_the_same_as_the_journal(database: Database, tmp
         sums[cell["credit"], cell["credit_owner"], cell["commodity"]] -= cell["amount_units"]
         sums[cell["debit"], cell["debit_owner"], cell["commodity"]] += cell["amount_units"]
     assert sums == {(row[1], row[2], row[3]): row[5] for row in accounts[1:]}
+    kinds: dict[tuple[str, str], int] = defaultdict(int)
+    for row in accounts[1:]:
+        kinds[row[1], row[3]] += row[5]
+    assert kinds == {(row[0], row[1]): row[4] for row in trial[1:] if row[0] != "export.total"}
     totals = [row for row in trial[1:] if row[0] == "export.total"]
     assert [row[4] for row in totals] == [0, 0, 0]
     assert sum(row[2] for row in totals) == len(books.accounts) == len(accounts) - 1

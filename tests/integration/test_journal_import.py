@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -230,6 +231,27 @@ def forge_overdraft(objects: list[dict[str, Any]]) -> None:
     rehash(objects)
 
 
+def forge_passing_overdraft(objects: list[dict[str, Any]]) -> None:
+    """The entry after the overdraft pays it back."""
+    forge_overdraft(objects)
+    line, pool = objects[-1], next(each for each in reversed(objects[:-1]) if "credit" in each)
+    before = pool["credit_after"] if pool["credit"] == line["debit"] else line["debit_after"] - 10**9
+    objects.append(
+        line
+        | {
+            "number": line["number"] + 1,
+            "line": 1,
+            "id": str(uuid4()),
+            "debit": line["credit"],
+            "credit": line["debit"],
+            "debit_after": line["credit_after"] + 10**9,
+            "credit_after": before,
+        }
+    )
+    objects[0]["entries"] += 1
+    rehash(objects)
+
+
 def forge_second_reversal(objects: list[dict[str, Any]]) -> None:
     """The last entry claims to take back what was taken back before."""
     reversal = next(each for each in objects if each.get("reverses"))
@@ -279,6 +301,7 @@ def no_holds(objects: list[dict[str, Any]]) -> None:
         (lambda o: o[-4].update(community_id=2), JournalFileFault.ALTERED),
         (forge_amount, JournalFileFault.BALANCE),
         (forge_overdraft, JournalFileFault.FLOOR),
+        (forge_passing_overdraft, JournalFileFault.FLOOR),
         (forge_second_reversal, JournalFileFault.REFUSED),
         (no_holds, JournalFileFault.HOLD),
         (lambda o: hold_of(o, "captured").update(captured=599), JournalFileFault.HOLD),
@@ -324,6 +347,18 @@ async def test_a_journal_does_not_come_into_another_ones_database(
     assert refused.value.entries == 3
     async with other_database.unit_of_work(1, snapshot=True) as uow:
         assert (await audit_store.head(uow))["entry_number"] == 3
+
+
+async def test_another_journal_of_the_same_length_and_accounts_is_told_from_the_files(
+    database: Database, other_database: Database, tmp_path: Path
+) -> None:
+    for each in (database, other_database):
+        await bare_ledger(each)
+        await fill(each, 6)
+    path = tmp_path / "books.jsonl"
+    await exported(database, Format.JSONL, path)
+    with pytest.raises(AnotherJournalThere):
+        await bring_in(other_database, path)
 
 
 async def test_a_journal_that_went_on_takes_no_older_copy_of_itself(
