@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from pointsbank.domain.accounts import available
 from pointsbank.domain.accounts import service as service_account
 from pointsbank.domain.policy import DEFAULT_POLICY
 from pointsbank.domain.visit import ConfirmationMethod
+from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
 from services.care import records_store
 from services.care.records import OutcomeKind, VisitRecord, record_visits
 from services.ledger import service as ledger
+from services.people import service as people
 from tests.imports import SAMPLES, SERVICE_HEADER, Imported, import_roster, import_service, write_csv
 from tests.worlds import World, small_world
 
@@ -328,14 +330,16 @@ async def test_outcomes_stand_in_the_order_of_the_records_while_caps_go_by_time(
     world: World, database: Database
 ) -> None:
     body = DEFAULT_POLICY | {"caps": DEFAULT_POLICY["caps"] | {"year_milli_points": 1_500}}
+    now, database.clock = database.clock, FixedClock(NINE)
     async with database.unit_of_work(1) as uow:
         await ledger.add_policy(
             uow,
-            effective_from=date(2025, 1, 1),
+            effective_from=await people.local_today(uow),
             body=body,
             proposed_by=world.coordinator.ledger_ref,
             approved_by=world.auditor.ledger_ref,
         )
+    database.clock = now
     records = [
         record(world, hours=4),
         record(world, hours=2),
