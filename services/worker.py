@@ -28,7 +28,7 @@ from pointsbank.platform.queue import Queue
 from pointsbank.platform.settings import Settings
 from services.care import jobs as care_jobs
 from services.ledger import jobs as ledger_jobs
-from services.ledger.verification import Processes
+from services.ledger.proof.verification import Processes
 from services.matching import jobs as matching_jobs
 from services.people import service as people
 from services.settlement import jobs as settlement_jobs

@@ -15,8 +15,8 @@ from pointsbank.domain.policy import DEFAULT_POLICY
 from pointsbank.platform.database import Database
 from pointsbank.platform.ids import uuid7
 from services.ledger import holds, service
-from services.ledger.export_source import Books, Part
-from services.ledger.exports import Format, export
+from services.ledger.exchange.exports import Format, export
+from services.ledger.exchange.source import Books, Part
 from tests.ledgers import NOON, bare_ledger
 
 MEMBERS = tuple(UUID(int=0x0192_0000_0000_7000_8000_0000_0000_0000 + n) for n in range(1, 7))

@@ -18,9 +18,10 @@ from pointsbank.domain.errors import DomainError
 from pointsbank.platform.clock import local_day
 from pointsbank.platform.database import Database
 from pointsbank.platform.settings import Settings
-from services.ledger import jobs, last_verification, seals
+from services.ledger import jobs
 from services.ledger import service as ledger
-from services.ledger.verification import Processes, SealedHead, Verification, verify
+from services.ledger.proof import last_verification, seals
+from services.ledger.proof.verification import Processes, SealedHead, Verification, verify
 from services.people import service as people
 from services.people.views import CommunityInfo
 

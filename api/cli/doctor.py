@@ -25,7 +25,7 @@ from pointsbank.platform import migrations, roles
 from pointsbank.platform.database import Database
 from pointsbank.platform.outbox import backlog
 from services.ledger import service as ledger
-from services.ledger.verification import Verification, verify
+from services.ledger.proof.verification import Verification, verify
 from services.people import service as people
 
 OUTBOX_SECONDS_MAX = 300

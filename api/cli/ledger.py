@@ -31,11 +31,11 @@ from pointsbank.domain.errors import InvalidValue
 from pointsbank.platform.database import Database
 from pointsbank.platform.messages import DEFAULT_LOCALE, LOCALES
 from pointsbank.platform.settings import Settings
-from services.ledger import seals
-from services.ledger.export_source import Books, Part
-from services.ledger.exports import Format, export
-from services.ledger.journal_file import JournalFileDamaged, JournalFileFault
-from services.ledger.journal_import import AnotherJournalThere, Imported, import_journal
+from services.ledger.exchange.exports import Format, export
+from services.ledger.exchange.journal_file import JournalFileDamaged, JournalFileFault
+from services.ledger.exchange.journal_import import AnotherJournalThere, Imported, import_journal
+from services.ledger.exchange.source import Books, Part
+from services.ledger.proof import seals
 from services.people import service as people
 from services.people.views import CommunityInfo
 

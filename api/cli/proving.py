@@ -18,9 +18,10 @@ from pointsbank.domain.errors import DomainError, NotFound
 from pointsbank.platform.clock import local_day
 from pointsbank.platform.database import Database
 from pointsbank.platform.settings import Settings
-from services.ledger import jobs, proofs, seals
-from services.ledger.file_check import FileReport
-from services.ledger.proof_check import check_file
+from services.ledger import jobs
+from services.ledger.proof import proofs, seals
+from services.ledger.proof.file_check import FileReport
+from services.ledger.proof.proof_check import check_file
 from services.people import service as people
 from services.people.views import CommunityInfo
 

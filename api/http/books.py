@@ -20,7 +20,7 @@ from pointsbank.domain.journal import EntryKind
 from pointsbank.domain.roles import READERS, Actor
 from pointsbank.platform.database import UnitOfWork
 from services.ledger import service as ledger
-from services.ledger.verification import Fault, verify_recent
+from services.ledger.proof.verification import Fault, verify_recent
 from services.people import service as people
 
 STATEMENT_DAYS = 90

@@ -17,7 +17,7 @@ from api.auth import ANYONE
 from api.dependencies import desk
 from api.http.wire import NUMBER_MAX
 from pointsbank.domain.errors import NotFound
-from services.ledger import seals
+from services.ledger.proof import seals
 from services.people import service as people
 
 READERS_MAX = 4

@@ -19,11 +19,11 @@ from pointsbank.domain.errors import DomainError
 from pointsbank.domain.journal import EntryKind
 from pointsbank.domain.roles import READERS, STAFF, Actor
 from pointsbank.platform.database import UnitOfWork
-from services.ledger import last_verification, seals
 from services.ledger import service as ledger
-from services.ledger.exports import Format
-from services.ledger.last_verification import LastVerification
-from services.ledger.verification import Verification, verify_recent
+from services.ledger.exchange.exports import Format
+from services.ledger.proof import last_verification, seals
+from services.ledger.proof.last_verification import LastVerification
+from services.ledger.proof.verification import Verification, verify_recent
 from services.people import service as people
 from services.settlement import batches, reconciliation
 

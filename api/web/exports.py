@@ -17,8 +17,8 @@ from api.errors import RouteNotFound
 from api.web.visitor import page_locale
 from api.web.words import catalogues
 from pointsbank.domain.roles import READERS
-from services.ledger import seals
-from services.ledger.exports import MEDIA_TYPES, Format, export, file_name
+from services.ledger.exchange.exports import MEDIA_TYPES, Format, export, file_name
+from services.ledger.proof import seals
 
 CHUNK_BYTES = 256 * 1024
 EXPORTS_AT_ONCE = 2

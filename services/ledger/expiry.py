@@ -16,7 +16,8 @@ from pointsbank.domain.giving import expiry_entry
 from pointsbank.domain.lots import LotsBroken
 from pointsbank.domain.points import MilliPoints
 from pointsbank.platform.database import Database, UnitOfWork
-from services.ledger import audit_store, lot_store, lots, service
+from services.ledger import lot_store, lots, service
+from services.ledger.proof import audit_store
 from services.ledger.views import Recorded
 from services.people import service as people
 

@@ -11,8 +11,9 @@ import structlog
 
 from pointsbank.platform.clock import local_date, local_day
 from pointsbank.platform.database import Database, UnitOfWork
-from services.ledger import audit_store, expiry, last_verification, seals, store
-from services.ledger.verification import Processes, Verification, verify
+from services.ledger import expiry, store
+from services.ledger.proof import audit_store, last_verification, seals
+from services.ledger.proof.verification import Processes, Verification, verify
 
 log = structlog.get_logger(__name__)
 

@@ -17,7 +17,7 @@ from pointsbank.platform.database import Database
 from pointsbank.platform.dedicated import DedicatedConnection
 from services.ledger import posting
 from services.ledger.posting import Poster, PostingUndecided
-from services.ledger.verification import verify
+from services.ledger.proof.verification import verify
 from services.ledger.views import Recorded
 from tests.ledgers import NOON, bare_ledger, grant
 

@@ -11,7 +11,7 @@ import pytest
 
 from api.web import exports
 from pointsbank.platform.database import Database
-from services.ledger.exports import MEDIA_TYPES, Format
+from services.ledger.exchange.exports import MEDIA_TYPES, Format
 from tests.http.conftest import Caller
 from tests.worlds import World, give_points
 

@@ -9,7 +9,8 @@ import pytest
 
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
-from services.ledger import seal_form, seals, service
+from services.ledger import service
+from services.ledger.proof import seal_form, seals
 from services.people import service as people
 from tests.http.conftest import Caller
 from tests.ledgers import NOON, grant

@@ -19,7 +19,8 @@ from pointsbank.domain.accounts import Commodity
 from pointsbank.domain.journal import EntryKind, Transfer
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
-from services.ledger import last_verification, seals, service
+from services.ledger import service
+from services.ledger.proof import last_verification, seals
 from tests.integration.test_ledger_walls import tamper
 from tests.ledgers import NOON, entry
 from tests.worlds import small_world

@@ -21,10 +21,10 @@ from pointsbank.domain.accounts import Commodity
 from pointsbank.domain.errors import InvalidValue
 from pointsbank.platform.database import Database
 from services.ledger import service
-from services.ledger.export_names import COMMODITY_NAMES, account_name
-from services.ledger.export_sheets import LINE_COLUMNS, _plain, write_xlsx
-from services.ledger.export_source import Books, Part, decimal, read_books
-from services.ledger.exports import Format, file_name
+from services.ledger.exchange.exports import Format, file_name
+from services.ledger.exchange.names import COMMODITY_NAMES, account_name
+from services.ledger.exchange.sheets import LINE_COLUMNS, _plain, write_xlsx
+from services.ledger.exchange.source import Books, Part, decimal, read_books
 from tests.journals import exported, varied_journal
 from tests.ledgers import bare_ledger
 

@@ -14,11 +14,13 @@ from pointsbank.domain import accounts, chain
 from pointsbank.domain.accounts import Commodity
 from pointsbank.platform.database import Database
 from services.founding import found_community
-from services.ledger import audit_store, export_store, holds, journal_file, journal_import, service
-from services.ledger.exports import Format
-from services.ledger.journal_file import JournalFileDamaged, JournalFileFault
-from services.ledger.journal_import import AnotherJournalThere, Imported
-from services.ledger.verification import verify
+from services.ledger import holds, service
+from services.ledger.exchange import export_store, journal_file, journal_import
+from services.ledger.exchange.exports import Format
+from services.ledger.exchange.journal_file import JournalFileDamaged, JournalFileFault
+from services.ledger.exchange.journal_import import AnotherJournalThere, Imported
+from services.ledger.proof import audit_store
+from services.ledger.proof.verification import verify
 from tests.journals import MEMBERS, PARTNER, earning, exported, fill, varied_journal
 from tests.ledgers import bare_ledger
 

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 from api.cli import main
 from pointsbank.platform.database import Database
-from services.ledger import seals
-from services.ledger.exports import Format
+from services.ledger.exchange.exports import Format
+from services.ledger.proof import seals
 from tests.journals import fill, varied_journal
 from tests.ledgers import bare_ledger
 

@@ -18,8 +18,9 @@ from pointsbank.domain.accounts import Commodity
 from pointsbank.domain.journal import InsufficientPoints
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
-from services.ledger import seals, service
-from services.ledger.verification import Fault, Verification, verify
+from services.ledger import service
+from services.ledger.proof import seals
+from services.ledger.proof.verification import Fault, Verification, verify
 from tests.ledgers import NOON, bare_ledger, grant, move
 
 MEMBER, OTHER = UUID(int=101), UUID(int=102)

@@ -22,11 +22,12 @@ from pointsbank.domain.errors import InvalidValue, NotFound
 from pointsbank.domain.journal import EntryKind, Transfer
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
-from services.ledger import line_form, proof_store, proofs, seals, service
+from services.ledger import service
 from services.ledger.batch import account_id
-from services.ledger.faults import Fault, FileFault
-from services.ledger.file_check import FileReport
-from services.ledger.proof_check import check_file
+from services.ledger.proof import line_form, proof_store, proofs, seals
+from services.ledger.proof.faults import Fault, FileFault
+from services.ledger.proof.file_check import FileReport
+from services.ledger.proof.proof_check import check_file
 from tests.ledgers import NOON, bare_ledger, entry, grant, move
 
 MEMBER, OTHER = UUID(int=101), UUID(int=102)

@@ -18,8 +18,8 @@ from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
 from services.ledger import posting, service
 from services.ledger.posting import Poster, PostingOverloaded
+from services.ledger.proof.verification import verify
 from services.ledger.verdicts import LinkedRefused
-from services.ledger.verification import verify
 from services.ledger.views import Recorded, VerdictKind
 from tests.ledgers import NOON, bare_ledger, grant, move
 

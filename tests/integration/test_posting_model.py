@@ -14,7 +14,7 @@ from pointsbank.domain.posting import judge
 from pointsbank.platform.database import Database
 from pointsbank.platform.ids import uuid7
 from services.ledger import service
-from services.ledger.verification import verify
+from services.ledger.proof.verification import verify
 from tests.ledgers import bare_ledger, entry
 
 MEMBERS = [UUID(int=number) for number in range(1, 5)]

@@ -16,8 +16,9 @@ import pytest
 
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
-from services.ledger import jobs, last_verification, seal_form, seals, service
-from services.ledger.verification import verify
+from services.ledger import jobs, service
+from services.ledger.proof import last_verification, seal_form, seals
+from services.ledger.proof.verification import verify
 from tests.ledgers import NOON, bare_ledger, grant
 
 MEMBER = UUID(int=101)

@@ -36,7 +36,7 @@ from services.audit import service as audit
 from services.canteen.app import create_app as canteen_app
 from services.care import service as care
 from services.ledger import service as ledger
-from services.ledger.verification import verify
+from services.ledger.proof.verification import verify
 from services.matching import service as matching
 from services.people import service as people
 from services.settlement import batches, reconciliation

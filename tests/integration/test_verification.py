@@ -18,9 +18,10 @@ from pointsbank.domain.errors import InvalidValue
 from pointsbank.domain.journal import EntryKind, JournalEntry, Transfer
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
-from services.ledger import merkle_store, seal_form, seals, service, tree
-from services.ledger.range_processes import RangeProcessFailed
-from services.ledger.verification import Fault, Finding, Processes, Verification, verify
+from services.ledger import service
+from services.ledger.proof import merkle_store, seal_form, seals, tree
+from services.ledger.proof.range_processes import RangeProcessFailed
+from services.ledger.proof.verification import Fault, Finding, Processes, Verification, verify
 from tests.integration.test_ledger_walls import tamper
 from tests.ledgers import NOON, bare_ledger, entry, grant, move
 

@@ -42,7 +42,7 @@ from pointsbank.platform.database import Database
 from pointsbank.platform.ids import uuid7
 from services.ledger import holds, service
 from services.ledger.posting import Poster
-from services.ledger.verification import verify
+from services.ledger.proof.verification import verify
 from services.ledger.views import Recorded
 from tests.ledgers import NOBODY, NOON, bare_ledger
 

@@ -16,7 +16,7 @@ from pointsbank.platform.database import Database
 from services.ledger import service
 from services.ledger.batch import account_id
 from services.ledger.posting import Poster
-from services.ledger.verification import verify
+from services.ledger.proof.verification import verify
 from tests.ledgers import NOON, bare_ledger, grant, move
 from tests.stateful.races import CODES, MEMBERS, START, race
 

@@ -34,9 +34,9 @@ from pointsbank.domain.roles import Role
 from pointsbank.domain.settlement import DifferenceKind
 from pointsbank.domain.visit import ConfirmationMethod, VisitState
 from pointsbank.platform.messages import LOCALES, negotiate, rule_key
-from services.ledger.export_sheets import ACCOUNT_COLUMNS, LINE_COLUMNS, NOTES, SHEETS, TRIAL_COLUMNS
-from services.ledger.exports import Format
-from services.ledger.verification import Fault
+from services.ledger.exchange.exports import Format
+from services.ledger.exchange.sheets import ACCOUNT_COLUMNS, LINE_COLUMNS, NOTES, SHEETS, TRIAL_COLUMNS
+from services.ledger.proof.verification import Fault
 
 EXPORT_COLUMNS = dict.fromkeys((*LINE_COLUMNS, *ACCOUNT_COLUMNS, *TRIAL_COLUMNS))
 

@@ -19,9 +19,9 @@ from pointsbank.domain import accounts
 from pointsbank.domain.free_hours import FreeHour
 from pointsbank.domain.redemption import PartnerWord
 from services.care import service as care
-from services.ledger import last_verification, seals
 from services.ledger import service as ledger
-from services.ledger.verification import Fault, Finding, verify
+from services.ledger.proof import last_verification, seals
+from services.ledger.proof.verification import Fault, Finding, verify
 from services.matching import service as matching
 from services.people.service import PersonInfo
 from services.settlement import service as settlement

@@ -9,8 +9,16 @@ from typing import Any
 import numpy as np
 
 from pointsbank.domain import chain
-from services.ledger import journal_store
-from services.ledger.ranges import HEADER_BYTES, LENGTHS, ROW, SIGNATURE, Ground, RangeCheck, RangeResult
+from services.ledger.proof import journal_store
+from services.ledger.proof.ranges import (
+    HEADER_BYTES,
+    LENGTHS,
+    ROW,
+    SIGNATURE,
+    Ground,
+    RangeCheck,
+    RangeResult,
+)
 
 LINES_AT_ONCE = 4_096
 """Lines that are checked together: enough for numpy, few enough for a processor's cache."""

@@ -1,7 +1,7 @@
 """The journal as a stream of bytes, for those who check it: COPY's binary rows, each as long as the next.
 
 PostgreSQL hands out what it stores and computes nothing: leaves, chain, sums and roots are made from these
-bytes elsewhere (:mod:`services.ledger.ranges`).
+bytes elsewhere (:mod:`services.ledger.proof.ranges`).
 """
 
 from __future__ import annotations

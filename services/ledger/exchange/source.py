@@ -16,7 +16,9 @@ from pointsbank.domain.accounts import AccountCode, AccountKind, Commodity
 from pointsbank.domain.errors import InvalidValue
 from pointsbank.platform.clock import local_date, local_day
 from pointsbank.platform.database import UnitOfWork
-from services.ledger import audit_store, export_store, store
+from services.ledger import store
+from services.ledger.exchange import export_store
+from services.ledger.proof import audit_store
 from services.people import service as people
 from services.people.views import CommunityInfo
 

@@ -16,8 +16,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pointsbank.platform.database import UnitOfWork
-from services.ledger import audit_store, seal_form, tree
-from services.ledger.seal_form import SealedHead, SealUnreadable
+from services.ledger.proof import audit_store, seal_form, tree
+from services.ledger.proof.seal_form import SealedHead, SealUnreadable
 
 __all__ = ["SealUnreadable", "SealedHead"]
 

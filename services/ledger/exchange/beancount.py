@@ -15,8 +15,8 @@ from datetime import timedelta
 
 from pointsbank.domain.accounts import AccountCode, Commodity
 from pointsbank.platform.database import UnitOfWork
-from services.ledger.export_names import COMMODITY_NAMES, account_name
-from services.ledger.export_source import (
+from services.ledger.exchange.names import COMMODITY_NAMES, account_name
+from services.ledger.exchange.source import (
     Books,
     ExportedLine,
     Progress,

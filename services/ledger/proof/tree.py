@@ -10,7 +10,7 @@ from __future__ import annotations
 from pointsbank.domain import merkle
 from pointsbank.domain.errors import DomainError
 from pointsbank.platform.database import UnitOfWork
-from services.ledger import merkle_store
+from services.ledger.proof import merkle_store
 
 TILE_BITS = 8
 TILE = 1 << TILE_BITS

@@ -21,7 +21,7 @@ import xlsxwriter
 
 from pointsbank.domain.accounts import AccountKind, Commodity
 from pointsbank.platform.database import UnitOfWork
-from services.ledger.export_source import Books, ExportedLine, Progress, decimal, read_lines
+from services.ledger.exchange.source import Books, ExportedLine, Progress, decimal, read_lines
 
 Say = Callable[[str], str]
 """Gives the words for a key of the catalogue in the reader's language."""

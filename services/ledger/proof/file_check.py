@@ -18,11 +18,11 @@ import msgspec
 
 from pointsbank.domain import chain, merkle
 from pointsbank.domain.accounts import Commodity
-from services.ledger import line_form, seal_form
 from services.ledger.batch import account_id
-from services.ledger.faults import Fault, FileFault, Finding, Findings
-from services.ledger.line_form import WrittenAccount, WrittenLine
-from services.ledger.seal_form import SealedHead, SealUnreadable
+from services.ledger.proof import line_form, seal_form
+from services.ledger.proof.faults import Fault, FileFault, Finding, Findings
+from services.ledger.proof.line_form import WrittenAccount, WrittenLine
+from services.ledger.proof.seal_form import SealedHead, SealUnreadable
 
 LINE_BYTES_MAX = 1 << 16
 HEADER_BYTES_MAX = 1 << 27

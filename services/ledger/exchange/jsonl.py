@@ -23,8 +23,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from pointsbank.platform.database import UnitOfWork
-from services.ledger import export_store
-from services.ledger.export_source import (
+from services.ledger.exchange import export_store
+from services.ledger.exchange.source import (
     Books,
     ExportedAccount,
     ExportedLine,

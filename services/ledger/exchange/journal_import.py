@@ -23,17 +23,10 @@ from pointsbank.domain.hold import Hold
 from pointsbank.domain.journal import ENDS_A_HOLD
 from pointsbank.domain.points import MilliPoints
 from pointsbank.platform.database import Database, UnitOfWork
-from services.ledger import (
-    audit_store,
-    export_store,
-    hold_store,
-    journal_check,
-    journal_file,
-    policy_store,
-    store,
-)
+from services.ledger import hold_store, policy_store, store
 from services.ledger.batch import Columns
-from services.ledger.journal_file import (
+from services.ledger.exchange import export_store, journal_check, journal_file
+from services.ledger.exchange.journal_file import (
     CheckedFile,
     FiledAccount,
     FiledHold,
@@ -43,6 +36,7 @@ from services.ledger.journal_file import (
     JournalFileDamaged,
     JournalFileFault,
 )
+from services.ledger.proof import audit_store
 from services.people import service as people
 
 LINES_PER_COMMIT = 4_000

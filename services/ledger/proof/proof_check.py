@@ -14,12 +14,12 @@ import msgspec
 from pointsbank.domain import chain, merkle
 from pointsbank.domain.accounts import AccountKind
 from pointsbank.domain.chain import Line
-from services.ledger import line_form, proofs, seal_form
 from services.ledger.batch import account_id
-from services.ledger.faults import Fault, FileFault, Findings
-from services.ledger.file_check import FileReport, check_journal
-from services.ledger.line_form import Amount, Hash, Int4, Moment, WrittenAccount, WrittenLine
-from services.ledger.seal_form import SealedHead, SealUnreadable
+from services.ledger.proof import line_form, proofs, seal_form
+from services.ledger.proof.faults import Fault, FileFault, Findings
+from services.ledger.proof.file_check import FileReport, check_journal
+from services.ledger.proof.line_form import Amount, Hash, Int4, Moment, WrittenAccount, WrittenLine
+from services.ledger.proof.seal_form import SealedHead, SealUnreadable
 
 FILE_BYTES_MAX = 1 << 28
 PROOF_STEPS_MAX = 63

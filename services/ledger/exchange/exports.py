@@ -9,9 +9,9 @@ from typing import Any, BinaryIO
 
 from pointsbank.domain.errors import InvalidValue
 from pointsbank.platform.database import UnitOfWork
-from services.ledger import export_beancount, export_hledger, export_jsonl, export_sheets
-from services.ledger.export_sheets import Say
-from services.ledger.export_source import Books, Part, Progress, read_books
+from services.ledger.exchange import beancount, hledger, jsonl, sheets
+from services.ledger.exchange.sheets import Say
+from services.ledger.exchange.source import Books, Part, Progress, read_books
 
 
 class Format(StrEnum):
@@ -60,7 +60,7 @@ async def export(
         raise InvalidValue(field="from", rule="whole_journal_only")
     books = await read_books(uow, part)
     if format_ is Format.XLSX:
-        await export_sheets.write_xlsx(uow, books, progress, say, file)
+        await sheets.write_xlsx(uow, books, progress, say, file)
         return books
     async for text in _text(uow, format_, books, say, seals, progress):
         file.write(text.encode())
@@ -83,10 +83,10 @@ def _text(
 ) -> AsyncIterator[str]:
     match format_:
         case Format.BEANCOUNT:
-            return export_beancount.write(uow, books, progress)
+            return beancount.write(uow, books, progress)
         case Format.HLEDGER:
-            return export_hledger.write(uow, books, progress)
+            return hledger.write(uow, books, progress)
         case Format.CSV:
-            return export_sheets.write_csv(uow, books, progress, say)
+            return sheets.write_csv(uow, books, progress, say)
         case _:
-            return export_jsonl.write(uow, books, progress, seals=seals)
+            return jsonl.write(uow, books, progress, seals=seals)

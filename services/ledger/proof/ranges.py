@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pointsbank.domain import chain, merkle
-from services.ledger.faults import Fault, Finding, Findings
-from services.ledger.journal_store import COLUMNS
+from services.ledger.proof.faults import Fault, Finding, Findings
+from services.ledger.proof.journal_store import COLUMNS
 
 TILE = 256
 """Entries under one stored node of the tree's first level; nodes of a level under one of the next."""

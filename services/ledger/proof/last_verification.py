@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from services.ledger.verification import Verification
+from services.ledger.proof.verification import Verification
 
 FOLDER = "verifications"
 FINDINGS_KEPT = 20

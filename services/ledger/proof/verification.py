@@ -18,13 +18,13 @@ import numpy as np
 from pointsbank.domain import chain, merkle
 from pointsbank.domain.errors import InvalidValue
 from pointsbank.platform.database import UnitOfWork
-from services.ledger import audit_store, journal_store, seal_form
 from services.ledger.batch import account_id
-from services.ledger.faults import Fault, Finding, Findings
-from services.ledger.range_processes import check_in_processes
-from services.ledger.range_reading import Span, check_here
-from services.ledger.ranges import TILE, TILE_HEIGHT, RangeResult
-from services.ledger.seal_form import SealedHead, SealUnreadable
+from services.ledger.proof import audit_store, journal_store, seal_form
+from services.ledger.proof.faults import Fault, Finding, Findings
+from services.ledger.proof.range_processes import check_in_processes
+from services.ledger.proof.range_reading import Span, check_here
+from services.ledger.proof.ranges import TILE, TILE_HEIGHT, RangeResult
+from services.ledger.proof.seal_form import SealedHead, SealUnreadable
 
 __all__ = ["Fault", "Finding", "Processes", "SealedHead", "Verification", "verify", "verify_recent"]
 

@@ -1,4 +1,4 @@
-"""Ranges of the journal checked by several processes at once: ``python -m services.ledger.range_processes``.
+"""Ranges of the journal checked by several processes: ``python -m services.ledger.proof.range_processes``.
 
 Each is a process of its own, started anew with nothing but what checking needs, and told over its standard
 input what to do (where the database is, which snapshot, then one range after another). They are ended when
@@ -15,9 +15,9 @@ from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from services.ledger import journal_store
-from services.ledger.range_reading import Span, check_range, ground_of
-from services.ledger.ranges import RangeResult
+from services.ledger.proof import journal_store
+from services.ledger.proof.range_reading import Span, check_range, ground_of
+from services.ledger.proof.ranges import RangeResult
 
 AHEAD = 4
 """Ranges that may be done or under way before the one that is waited for, for each process."""

@@ -17,7 +17,7 @@ from pointsbank.domain.accounts import AccountCode
 from pointsbank.domain.hold import HoldState
 from pointsbank.domain.journal import ENDS_A_HOLD, EntryKind
 from services.ledger.batch import account_id
-from services.ledger.journal_file import (
+from services.ledger.exchange.journal_file import (
     ACCOUNT,
     HOLD,
     LINE_BYTES_MAX,

@@ -1,4 +1,4 @@
-"""Reading a journal that was exported as JSON Lines (layout: :mod:`services.ledger.export_jsonl`)."""
+"""Reading a journal that was exported as JSON Lines (layout: :mod:`services.ledger.exchange.jsonl`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pointsbank.domain import chain
 from pointsbank.domain.accounts import AccountCode, AccountKind, Commodity
 from pointsbank.domain.errors import DomainError
 from pointsbank.domain.hold import HoldState
-from services.ledger.export_jsonl import FORMAT
+from services.ledger.exchange.jsonl import FORMAT
 
 LINE_BYTES_MAX = 16 * 1024 * 1024
 ACCOUNT, HOLD = b'{"account":', b'{"hold":'

@@ -1,6 +1,6 @@
 """Statements and certificates that prove themselves: every line with its columns, its place in the chain, a
 Merkle proof against a seal, and the seal. Whoever has the public key checks them offline
-(:mod:`services.ledger.proof_check`).
+(:mod:`services.ledger.proof.proof_check`).
 
 A certificate of service is the statement of a member's minutes with their sum. What such a file proves: each
 line stands in the sealed journal as shown, and between the first and the last of them nothing of the account
@@ -18,9 +18,10 @@ from pointsbank.domain.accounts import AccountCode, AccountKind
 from pointsbank.domain.chain import Line
 from pointsbank.domain.errors import InvalidValue, NotFound
 from pointsbank.platform.database import UnitOfWork
-from services.ledger import audit_store, line_form, proof_store, seal_form, store
+from services.ledger import store
 from services.ledger.batch import account_id
-from services.ledger.tree import Tree
+from services.ledger.proof import audit_store, line_form, proof_store, seal_form
+from services.ledger.proof.tree import Tree
 
 LINES_MAX = 10_000
 ENTRIES_PER_READ = 500

@@ -1,0 +1,1 @@
+"""Proof: Merkle tree, seals, verification, and what can be checked without us."""
