@@ -35,6 +35,7 @@ from seeds.scale import FULL, SEED, SMALL
 from services.audit import service as audit
 from services.canteen.app import create_app as canteen_app
 from services.care import service as care
+from services.care.recompute import recompute_earnings
 from services.ledger import service as ledger
 from services.ledger.proof.verification import verify
 from services.matching import service as matching
@@ -230,6 +231,11 @@ async def test_the_books_of_the_world_agree(built: Built) -> None:
     assert lines[AccountKind.MEMBER_AVAILABLE, Commodity.POINT] == built.summary.available_milli_points
     assert lines[AccountKind.PARTNER_EARNED, Commodity.POINT] == 0
     assert lines[AccountKind.PARTNER_SETTLED, Commodity.POINT] > 0
+
+
+async def test_every_earning_of_the_world_follows_from_its_visit(built: Built) -> None:
+    async with built.database.unit_of_work(COMMUNITY_ID, snapshot=True) as uow:
+        assert [each async for each in recompute_earnings(uow)] == []
 
 
 async def test_every_ended_day_is_settled_and_agrees_with_both_partners(built: Built) -> None:
