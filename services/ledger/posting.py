@@ -138,9 +138,8 @@ class _Lane:
         last = self.under_way[-1]
         if not last.begun:
             return False
-        self.wake_at = (
-            last.gathering.batch.entries
-        )  # to send fewer than are under way would gather too little
+        # To send fewer than are under way would gather too little.
+        self.wake_at = last.gathering.batch.entries
         return self.gatherings[0].batch.entries >= self.wake_at or len(self.gatherings) > 1
 
 
@@ -209,10 +208,12 @@ class Poster:
             while ahead is not None:
                 taken, batch = ahead
                 under_way = asyncio.ensure_future(self._apply(connection, batch, taken))
-                await asyncio.sleep(0)  # it is sent before the next is packed
-                ahead = next(batches, None)
-                applied = await under_way
-                yield _verdicts(community_id, taken, applied)
+                try:
+                    await asyncio.sleep(0)  # it is sent before the next is packed
+                    ahead = next(batches, None)
+                finally:  # a connection is given back only when nothing is on its way through it
+                    await asyncio.wait([under_way])
+                yield _verdicts(community_id, taken, under_way.result())
 
     async def close(self) -> None:
         """Wait until everything gathered is recorded, and give the connections back."""
