@@ -74,7 +74,7 @@ async def test_an_import_gives_the_same_head_balances_statements_and_holds(
             seen.append(
                 (
                     await audit_store.head(uow),
-                    await audit_store.balances(uow),
+                    await service.balances(uow, codes),
                     [
                         (await service.statement(uow, code, books.recorded_at.replace(year=2020), now)).lines
                         for code in codes
