@@ -63,14 +63,14 @@ ENDS_A_HOLD = frozenset({EntryKind.CAPTURE, EntryKind.VOID})
 REVERSIBLE = frozenset(
     {
         EntryKind.EARNING,
-        EntryKind.CAPTURE,
         EntryKind.GIFT,
         EntryKind.DONATION,
         EntryKind.GRANT,
         EntryKind.ADJUSTMENT,
     }
 )
-"""Kinds that can be taken back. Holds and settlements have endings of their own; what expired is adjusted."""
+"""Kinds that can be taken back. Holds and settlements have endings of their own: once captured, a meal was
+served and the partner is owed for it, so a refund is an adjustment. What expired is adjusted too."""
 
 
 @dataclass(eq=False)
@@ -167,6 +167,10 @@ class JournalEntry:
     def __post_init__(self) -> None:
         if not self.key or len(self.key) > KEY_LENGTH_MAX:
             raise InvalidValue(field="key", rule="length")
+        try:
+            self.key.encode()
+        except UnicodeEncodeError:
+            raise InvalidValue(field="key", rule="characters") from None
         if self.occurred_at.tzinfo is None:
             raise InvalidValue(field="occurred_at", rule="timezone")
         if not 1 <= len(self.transfers) <= TRANSFERS_MAX:

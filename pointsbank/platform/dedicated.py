@@ -91,6 +91,10 @@ class DedicatedConnection:
             if connection is not None:
                 connection.terminate()
             raise ConnectionLost from error
+        except asyncio.CancelledError:
+            if connection is not None:
+                connection.terminate()
+            raise
         connection.add_log_listener(self._noticed)
         self._connection = connection
         return connection

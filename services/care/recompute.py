@@ -23,13 +23,17 @@ from pointsbank.platform.clock import local_date, local_day, local_year
 from pointsbank.platform.database import UnitOfWork
 from services.care import visit_store
 from services.ledger import history
+from services.ledger import policies as ledger_policies
 from services.ledger import service as ledger
 from services.ledger.history import BeforeEntry, Stood
-from services.ledger.views import EntryInfo
+from services.ledger.views import EntryInfo, PolicyVersionInfo
 from services.people import service as people
 from services.people.views import PersonInfo
 
 PAGE = 200
+
+Rules = Sequence[tuple[PolicyVersionInfo, Policy]]
+"""Every version of the policy, with when it was added."""
 
 Progress = Callable[[int], None]
 """Is told the number of the last entry looked at."""
@@ -41,7 +45,7 @@ class EarningFault(StrEnum):
     NO_VISIT = "no_visit"  # it cites no confirmed visit
     ANOTHER_ENTRY = "another_entry"  # its visit was paid by another entry
     WRONG_MEMBER = "wrong_member"  # it concerns somebody else than the visit's volunteer
-    WRONG_POLICY = "wrong_policy"  # the version was not in force yet, or does not know the kind
+    WRONG_POLICY = "wrong_policy"  # not the version by which it was to be judged
     WRONG_TIME = "wrong_time"  # it happened at another time than the visit's end
     WRONG_AMOUNTS = "wrong_amounts"  # what it moves, from whom to whom, until when
     WRONG_CLIPPED = "wrong_clipped"  # what the visit says the caps left and took
@@ -67,11 +71,9 @@ async def recompute_earnings(
     """
     timezone = (await people.community(uow)).timezone
     after = 0 if since is None else await ledger.last_number_before(uow, local_day(since, timezone)[0])
-    policies: dict[int, Policy] = {}
+    rules = [(each, await ledger.policy(uow, each.version)) for each in await ledger_policies.versions(uow)]
     while page := await ledger.entries(uow, after=after, limit=PAGE, kind=EntryKind.EARNING):
-        for version in {entry.policy_version for entry in page} - policies.keys():
-            policies[version] = await ledger.policy(uow, version)
-        for difference in await _compare(uow, page, policies, timezone):
+        for difference in await _compare(uow, page, rules, timezone):
             yield difference
         after = page[-1].number
         if progress is not None:
@@ -79,8 +81,9 @@ async def recompute_earnings(
 
 
 async def _compare(
-    uow: UnitOfWork, page: Sequence[EntryInfo], policies: dict[int, Policy], timezone: str
+    uow: UnitOfWork, page: Sequence[EntryInfo], rules: Rules, timezone: str
 ) -> list[EarningDifference]:
+    policies = {policy.version: policy for _, policy in rules}
     sources = [entry.source_id for entry in page if entry.source_kind == SourceKind.VISIT]
     visits = {row["id"]: row for row in await visit_store.visits(uow, sources)}
     volunteers = await people.people_by_id(uow, sorted({row["volunteer_id"] for row in visits.values()}))
@@ -92,7 +95,7 @@ async def _compare(
             found.append(EarningDifference(entry.number, EarningFault.NO_VISIT, _moves(entry), "nothing"))
             continue
         volunteer = volunteers[visit["volunteer_id"]]
-        wrong = _misplaced(entry, visit, volunteer, policies[entry.policy_version], timezone)
+        wrong = _misplaced(entry, visit, volunteer, rules, timezone)
         if wrong is None:
             sound.append((entry, visit, volunteer))
         else:
@@ -103,7 +106,7 @@ async def _compare(
 
 
 def _misplaced(
-    entry: EntryInfo, visit: dict[str, Any], volunteer: PersonInfo, policy: Policy, timezone: str
+    entry: EntryInfo, visit: dict[str, Any], volunteer: PersonInfo, rules: Rules, timezone: str
 ) -> EarningDifference | None:
     """Return what of an entry's particulars does not fit its visit, or None."""
     day = local_date(visit["checked_out_at"], timezone)
@@ -115,12 +118,13 @@ def _misplaced(
         return EarningDifference(
             entry.number, EarningFault.WRONG_MEMBER, str(entry.subject_ref), str(volunteer.ledger_ref)
         )
-    if policy.effective_from > day or visit["kind"] not in policy.kinds:
+    decided_by = _version_for(visit["kind"], day, entry.recorded_at, rules)
+    if not entry.policy_version == visit["policy_version"] == decided_by:
         return EarningDifference(
             entry.number,
             EarningFault.WRONG_POLICY,
-            f"version {policy.version} of {policy.effective_from}",
-            f"a version for {visit['kind']} on {day}",
+            f"version {entry.policy_version}, the visit version {visit['policy_version']}",
+            f"version {decided_by} for {visit['kind']} on {day}",
         )
     if entry.occurred_at != visit["checked_out_at"]:
         return EarningDifference(
@@ -130,6 +134,19 @@ def _misplaced(
             visit["checked_out_at"].isoformat(),
         )
     return None
+
+
+def _version_for(kind: str, day: date, at: datetime, rules: Rules) -> int | None:
+    """Return the version by which service of ``kind`` on ``day`` was to be judged at that moment.
+
+    As :func:`services.ledger.service.policy_for_kind` finds it, among the versions there were.
+    """
+    fitting = [
+        (policy.effective_from, policy.version)
+        for version, policy in rules
+        if version.created_at <= at and policy.effective_from <= day and kind in policy.kinds
+    ]
+    return max(fitting)[1] if fitting else None
 
 
 def _derived(

@@ -129,11 +129,11 @@ async def confirm(uow: UnitOfWork, actor: Actor, visit_id: UUID) -> VisitInfo:
     require_confirmation(state, volunteer=row["volunteer_id"], confirmer=actor.person_id)
     timezone = (await people.community(uow)).timezone
     day = local_date(row["checked_out_at"], timezone)
-    policy = await ledger.policy_for_kind(uow, row["kind"], day)
     await people.lock_people(uow, [row["volunteer_id"]])
     volunteer = await people.person(uow, row["volunteer_id"])
-    # What the caps count must still be so when the entry is posted, or it could not be recomputed.
+    # The rules and what the caps count must still be so when the entry is posted: it can be recomputed.
     await lots.lock(uow)
+    policy = await ledger.policy_for_kind(uow, row["kind"], day)
     so_far = await earned_so_far(uow, volunteer.id, volunteer.ledger_ref, day, timezone)
     earning = policy.earning(row["kind"], Minutes(row["minutes"]), so_far)
     entry = earning_entry(

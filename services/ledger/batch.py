@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from functools import lru_cache
 from operator import attrgetter
@@ -10,11 +10,18 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from pointsbank.domain.accounts import AccountCode
+from pointsbank.domain.errors import InvalidValue
 from pointsbank.domain.journal import JournalEntry, entry_id_bytes
 from pointsbank.platform.ids import uuid_of
 
 ACCOUNT_NAMESPACE = UUID("6d1f8f0a-3f0e-5c52-9a53-6f7b1f3a9c11")
 ACCOUNTS_KEPT = 65_536
+
+LINES_MAX = 20_000
+"""Lines that ``bank.apply_entries`` takes at once."""
+
+LINKED_ENTRIES_MAX = 500
+"""Entries that can be linked: posted together or not at all."""
 
 Columns = tuple[Any, ...]
 """The arguments of ``bank.apply_entries`` behind the community and the moment of recording."""
@@ -38,6 +45,7 @@ class Batch:
     def __init__(self, community_id: int) -> None:
         self.community_id = community_id
         self.entries = 0
+        self.lines = 0
         self._debits: list[UUID] = []
         self._credits: list[UUID] = []
         self._numbers: list[tuple[int, int, int]] = []  # entry, line, policy
@@ -65,15 +73,13 @@ class Batch:
         link: entries in a row with the same number are posted together or not at all; either every entry of
         a batch has one or none. recorded, entry_id: of a journal that is brought in again.
         """
+        # All that can fail comes before anything is kept.
+        own_id = entry_id or uuid_of(entry_id_bytes(entry.key))
         self.entries += 1
+        self.lines += len(entry.transfers)
         self._linked = self._linked or (link is not None and link in self._links[-1:])
         origin = entry.origin
-        named = (
-            entry_id or uuid_of(entry_id_bytes(entry.key)),
-            origin.source_id,
-            origin.actor,
-            origin.subject,
-        )
+        named = (own_id, origin.source_id, origin.actor, origin.subject)
         kinds = (entry.kind.value, origin.source_kind.value)
         for line, transfer in enumerate(entry.transfers, start=1):
             self._debits.append(account_id(self.community_id, transfer.target))
@@ -129,6 +135,30 @@ def pack(
             recorded=None if recorded is None else recorded[place],
         )
     return batch.columns()
+
+
+def batches_of(entries: Iterable[JournalEntry], entries_max: int) -> Iterator[list[JournalEntry]]:
+    """Yield entries in order, as many at once as the database takes and a key at most once among them."""
+    batch: list[JournalEntry] = []
+    keys: set[str] = set()
+    lines = 0
+    for entry in entries:
+        if len(batch) == entries_max or lines + len(entry.transfers) > LINES_MAX or entry.key in keys:
+            yield batch
+            batch, keys, lines = [], set(), 0
+        batch.append(entry)
+        keys.add(entry.key)
+        lines += len(entry.transfers)
+    if batch:
+        yield batch
+
+
+def require_linkable(entries: Sequence[JournalEntry]) -> None:
+    """Raise InvalidValue unless the entries can be linked: some, not too many, each with a key of its own."""
+    if not 0 < len(entries) <= LINKED_ENTRIES_MAX or sum(len(each.transfers) for each in entries) > LINES_MAX:
+        raise InvalidValue(field="entries", rule="count")
+    if len({entry.key for entry in entries}) < len(entries):
+        raise InvalidValue(field="key", rule="unique")
 
 
 def accounts_of(entries: Iterable[JournalEntry]) -> set[AccountCode]:

@@ -173,6 +173,7 @@ async def _decidable(uow: UnitOfWork, actor: Actor, decision_id: UUID) -> Decisi
 
 async def _post(uow: UnitOfWork, actor: Actor, decision: DecisionInfo) -> Recorded:
     amount = decision.amount
+    await lots.lock(uow)
     if decision.kind is DecisionKind.REVERSAL:
         assert decision.entry_number is not None
         return await service.reverse(
@@ -183,7 +184,6 @@ async def _post(uow: UnitOfWork, actor: Actor, decision: DecisionInfo) -> Record
             decision=decision.id,
         )
     assert amount is not None
-    await lots.lock(uow)
     policy = await _policy_today(uow)
     if decision.kind is DecisionKind.GRANT:
         policy = await _require_grant(uow, decision.member_ref, amount)

@@ -7,6 +7,7 @@ from datetime import date
 from uuid import UUID
 
 from pointsbank.domain import accounts
+from pointsbank.domain.decision import ConcernsOneself
 from pointsbank.domain.giving import GiftToOneself, donation_entry, gift_entry, require_within
 from pointsbank.domain.journal import EntryKind, InsufficientPoints
 from pointsbank.domain.points import MilliPoints, whole
@@ -38,12 +39,14 @@ async def give(
 ) -> Given:
     """Give a member's points to another member; they keep the days on which they expire.
 
-    Raises NotFound, NotAllowed, GiftToOneself, GivingNotEnabled, GiftTooSmall, GiftLimit,
-    InsufficientPoints, InvalidValue.
+    Raises NotFound, NotAllowed, GiftToOneself, ConcernsOneself (in another's place to oneself),
+    GivingNotEnabled, GiftTooSmall, GiftLimit, InsufficientPoints, InvalidValue.
     """
     actor.require_self_or(giver_id, *STAFF, action="give_points")
     if giver_id == receiver_id:
         raise GiftToOneself
+    if actor.person_id == receiver_id:
+        raise ConcernsOneself  # in a member's place, but to one's own purse
     giver = (await people.person(uow, giver_id)).ledger_ref
     receiver = (await people.person(uow, receiver_id)).ledger_ref
     amount = MilliPoints(whole(milli_points, field="milli_points"))

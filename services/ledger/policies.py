@@ -10,7 +10,7 @@ from pointsbank.domain.errors import NotFound
 from pointsbank.domain.roles import READERS, STAFF, Actor
 from pointsbank.platform.database import UnitOfWork
 from services.ledger import decision_store as store
-from services.ledger import policy_store, service
+from services.ledger import lots, policy_store, service
 from services.ledger.views import PolicyProposal, PolicyVersionInfo
 from services.people import service as people
 
@@ -47,6 +47,7 @@ async def approve(uow: UnitOfWork, actor: Actor, number: int) -> PolicyProposal:
     Raises NotFound, NotAllowed, WrongState, SecondPersonNeeded, InvalidValue (its day has passed meanwhile).
     """
     found = await _decidable(uow, actor, number)
+    await lots.lock(uow)  # no entry is being decided by the rules as they were
     version = await service.add_policy(
         uow,
         effective_from=found.effective_from,

@@ -2,7 +2,9 @@
 
 A post waits for nobody when the community's lane is idle; while a batch is on its way to the disk, the next
 one gathers. The durable flush, the community's head row and a hot account are so paid once a batch, while
-each post is still judged alone, in the order in which it came, and answered only after the commit.
+each post is still judged alone, in the order in which it came, and answered only after the commit. (A batch
+that has to be tried again, because its connection was lost or one of its entries was malformed, may come
+behind the one after it.)
 Communities have lanes of their own and never wait for each other; any number of processes may do the same.
 
 When enough posts wait, the next batch is sent on a second connection as soon as the database has said that
@@ -17,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -25,11 +27,11 @@ from itertools import islice
 import structlog
 
 from pointsbank.domain.errors import DomainError, InvalidValue
-from pointsbank.domain.journal import JournalEntry
+from pointsbank.domain.journal import ENDS_A_HOLD, JournalEntry
 from pointsbank.platform.database import Database, is_passing
 from pointsbank.platform.dedicated import ConnectionLost, DedicatedConnection, StatementRefused
 from services.ledger import store
-from services.ledger.batch import Batch, accounts_of
+from services.ledger.batch import LINES_MAX, Batch, accounts_of, batches_of, require_linkable
 from services.ledger.store import Applied
 from services.ledger.verdicts import (
     UNKNOWN_ACCOUNT,
@@ -38,7 +40,7 @@ from services.ledger.verdicts import (
     require_past,
     verdict_of,
 )
-from services.ledger.views import Recorded, Verdict
+from services.ledger.views import Recorded, Verdict, VerdictKind
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +54,9 @@ BULK_ENTRIES_MAX = 1_000
 """Entries of one batch of a bulk: others get their turn at the head row in between."""
 
 CONNECTIONS_MAX = 8
-"""Connections one poster holds at most."""
+"""Connections one poster holds at most; a lane gives its own back when another one wants it."""
+
+CONNECTION_SECONDS_MAX = 30
 
 SENT_MAX = 2
 """Batches of one community that are under way at once: one at work, one behind it."""
@@ -76,6 +80,21 @@ class PostingUndecided(DomainError):
     """
 
     code = "posting_undecided"
+
+
+@dataclass(eq=False)
+class EntryMalformed(DomainError):
+    """The database refuses the entry for what it is, such as a policy version that does not exist.
+
+    sqlstate: the database's own code for why (PostgreSQL, appendix A).
+    """
+
+    code = "entry_malformed"
+    sqlstate: str
+
+
+class PosterClosed(RuntimeError):
+    """Something was posted after the end."""
 
 
 Outcome = Sequence[Verdict] | Exception
@@ -103,17 +122,19 @@ class _Gathering:
         # A key stands once in a batch: the second must see what became of the first.
         if self.batch.entries + len(post.entries) > GATHERED_ENTRIES_MAX:
             return False
+        if self.batch.lines + sum(len(entry.transfers) for entry in post.entries) > LINES_MAX:
+            return False
         for entry in post.entries:  # noqa: SIM110 - the hot path: a generator costs more than it says
             if entry.key in self.keys:
                 return False
         return True
 
     def add(self, post: _Post) -> None:
-        self.posts.append(post)
-        link = len(self.posts)
+        link = len(self.posts) + 1
         for entry in post.entries:
-            self.keys.add(entry.key)
             self.batch.add(entry, link=link)
+            self.keys.add(entry.key)
+        self.posts.append(post)
 
 
 class _Lane:
@@ -168,12 +189,14 @@ class Poster:
         self._lanes: dict[int, _Lane] = {}
         self._free = asyncio.Semaphore(CONNECTIONS_MAX)
         self._taken = 0
+        self._wanting = 0
+        self._closed = False
         self._idle: list[DedicatedConnection] = []
 
     async def post(self, community_id: int, entry: JournalEntry) -> Recorded:
         """Record one entry and return once it is durable.
 
-        Raises InsufficientPoints, IdempotencyKeyReused, InvalidValue, WrongState, HoldExpired,
+        Raises InsufficientPoints, IdempotencyKeyReused, InvalidValue, WrongState, EntryMalformed,
         PostingOverloaded, PostingUndecided.
         """
         (verdict,) = await self._submit(community_id, (entry,))
@@ -184,10 +207,7 @@ class Poster:
 
         Raises what refused the first of them that could not be posted.
         """
-        if not 0 < len(entries) <= GATHERED_ENTRIES_MAX:
-            raise InvalidValue(field="entries", rule="count")
-        if len({entry.key for entry in entries}) < len(entries):
-            raise InvalidValue(field="key", rule="unique")
+        require_linkable(entries)
         verdicts = await self._submit(community_id, tuple(entries))
         for verdict in verdicts:
             if not isinstance(verdict.error, LinkedRefused):
@@ -197,34 +217,59 @@ class Poster:
     async def post_bulk(
         self, community_id: int, entries: Iterable[JournalEntry]
     ) -> AsyncIterator[list[Verdict]]:
-        """Record any number of entries with differing keys, in order, and yield the verdicts batch by batch.
+        """Record any number of entries, in order, and yield their verdicts batch by batch.
 
-        Each batch is a commit: cut off, whole batches are recorded, and the same entries again go on where it
-        stopped. The next batch is packed while one is on its way.
+        Each is posted or refused alone; each batch is a commit: cut off, whole batches are recorded, and the
+        same entries again go on where it stopped. The next batch is packed while one is on its way.
         """
         async with self._connection() as connection:
-            batches = _packed(community_id, entries)
+            batches = batches_of(entries, BULK_ENTRIES_MAX)
             ahead = next(batches, None)
             while ahead is not None:
-                taken, batch = ahead
-                under_way = asyncio.ensure_future(self._apply(connection, batch, taken))
+                taken = ahead
+                under_way = asyncio.ensure_future(self._judged(connection, community_id, taken))
                 try:
                     await asyncio.sleep(0)  # it is sent before the next is packed
                     ahead = next(batches, None)
                 finally:  # a connection is given back only when nothing is on its way through it
                     await asyncio.wait([under_way])
-                yield _verdicts(community_id, taken, under_way.result())
+                yield under_way.result()
+
+    async def _judged(
+        self, connection: DedicatedConnection, community_id: int, entries: Sequence[JournalEntry]
+    ) -> list[Verdict]:
+        """Record entries by one commit; where that is refused whole, by halves, down to who is to blame."""
+        now = self._database.clock.now()
+        batch = Batch(community_id)
+        for entry in entries:
+            batch.add(entry)
+        try:
+            for entry in entries:
+                require_past(entry, now)
+            return _verdicts(community_id, entries, await self._apply(connection, batch, entries))
+        except (EntryMalformed, InvalidValue) as error:
+            if len(entries) == 1:
+                return [Verdict(VerdictKind.REFUSED, None, error)]
+        middle = len(entries) // 2
+        first = await self._judged(connection, community_id, entries[:middle])
+        return first + await self._judged(connection, community_id, entries[middle:])
 
     async def close(self) -> None:
-        """Wait until everything gathered is recorded, and give the connections back."""
+        """Wait until everything gathered is recorded, take nothing more, and close the connections."""
+        self._closed = True
         running = [lane.running for lane in self._lanes.values() if lane.running is not None]
-        await asyncio.gather(*running, return_exceptions=True)
+        if running:
+            await asyncio.wait(running)
         while self._idle:
             await self._idle.pop().close()
 
     async def _submit(self, community_id: int, entries: Sequence[JournalEntry]) -> Sequence[Verdict]:
+        if self._closed:
+            raise PosterClosed
         now = self._database.clock.now()
         for entry in entries:
+            if entry.kind in ENDS_A_HOLD:  # the hold's row must end in the same commit
+                raise InvalidValue(field="kind", rule="rides_in_a_unit_of_work")
             require_past(entry, now)
         lane = self._lanes.get(community_id)
         if lane is None:
@@ -245,19 +290,36 @@ class Poster:
     async def _run(self, lane: _Lane) -> None:
         """Record a lane's batches until none is left."""
         try:
-            async with self._connection() as first, self._connection_to_spare() as second:
-                free = [first] if second is None else [second, first]
-                while lane.gatherings or lane.under_way:
-                    lane.changed.clear()
-                    while free and lane.may_send():
-                        self._send(lane, free.pop())
-                    if not any(sent.done for sent in lane.under_way):
-                        await lane.changed.wait()
-                    await self._answer(lane, free)
-        except Exception as error:  # no connection was to be had
-            self._give_up(lane, error)
+            while lane.gatherings:
+                async with self._connection() as first, self._connection_to_spare() as second:
+                    await self._drive(lane, [first] if second is None else [second, first])
+        except TimeoutError:  # no connection was free for long
+            self._give_up(lane, PostingOverloaded)
         finally:
+            self._give_up(lane, PostingUndecided)
             lane.running = None
+
+    async def _drive(self, lane: _Lane, free: list[DedicatedConnection]) -> None:
+        """Record batches until none is left, or, after one turn, another lane wants a connection."""
+        fresh = True
+        try:
+            while lane.under_way or (lane.gatherings and (fresh or not self._wanting)):
+                lane.changed.clear()
+                while free and (fresh or not self._wanting) and lane.may_send():
+                    self._send(lane, free.pop())
+                fresh = False
+                if not any(sent.done for sent in lane.under_way):
+                    await lane.changed.wait()
+                await self._answer(lane, free)
+        finally:
+            # Only when this task is cancelled: nothing may go on through connections that are given back.
+            left = [sent for sent in lane.under_way if sent.task is not None]
+            lane.under_way.clear()
+            for sent in left:
+                assert sent.task is not None
+                sent.task.cancel()
+                lane.waiting -= sent.gathering.batch.entries
+                _tell(sent.gathering, [PostingUndecided() for _ in sent.gathering.posts])
 
     def _send(self, lane: _Lane, connection: DedicatedConnection) -> None:
         sent = _Sent(lane.gatherings.popleft(), connection)
@@ -279,20 +341,25 @@ class Poster:
             lane.waiting -= sent.gathering.batch.entries
             sent.connection.on_notice = None
             free.append(sent.connection)
-        if done and free and lane.may_send():
+        if done and free and not self._wanting and lane.may_send():
             self._send(lane, free.pop())
             await asyncio.sleep(0)  # it goes out before those of the last batch are woken
         for sent in done:
             assert sent.task is not None
-            _tell(sent.gathering, sent.task.result())
+            if (broken := sent.task.exception()) is not None:
+                log.error("posting_failed", error=type(broken).__name__, exc_info=broken)
+                _tell(sent.gathering, [PostingUndecided() for _ in sent.gathering.posts])
+            else:
+                _tell(sent.gathering, sent.task.result())
         if done:
             await asyncio.sleep(0)  # whoever was woken may post again at once
 
-    def _give_up(self, lane: _Lane, error: Exception) -> None:
+    def _give_up(self, lane: _Lane, error: type[DomainError]) -> None:
+        """Answer those of a lane that still wait, should there be any."""
         while lane.gatherings:
             gathering = lane.gatherings.popleft()
             lane.waiting -= gathering.batch.entries
-            _tell(gathering, [error] * len(gathering.posts))
+            _tell(gathering, [error() for _ in gathering.posts])
 
     async def _record(self, connection: DedicatedConnection, gathering: _Gathering) -> list[Outcome]:
         """Return what became of each post of a gathering."""
@@ -300,15 +367,17 @@ class Poster:
         entries = [entry for post in gathering.posts for entry in post.entries]
         try:
             applied = await self._apply(connection, gathering.batch, entries)
-        except Exception as error:
-            if isinstance(error, PostingUndecided) or is_passing(error) or len(gathering.posts) == 1:
-                return [error] * len(gathering.posts)
-            # One of them is malformed in a way that only the database saw; its neighbours must not feel it.
+        except EntryMalformed as error:
+            if len(gathering.posts) == 1:
+                return [error]
+            # Its neighbours must not feel what only the database saw in one of them.
             return [
                 outcome
                 for post in gathering.posts
                 for outcome in await self._record(connection, _alone(community_id, post))
             ]
+        except (PostingUndecided, PostingOverloaded) as error:
+            return [type(error)() for _ in gathering.posts]
         verdicts = iter(_verdicts(community_id, entries, applied))
         return [list(islice(verdicts, len(post.entries))) for post in gathering.posts]
 
@@ -332,8 +401,10 @@ class Poster:
                 log.warning("posting_connection_lost", error=type(lost.__cause__).__name__)
             except StatementRefused as error:
                 # The database said no and rolled back: nothing of this try was recorded.
-                if not is_passing(error) or attempt + 1 == TRIES_MAX:
-                    raise
+                if not is_passing(error):
+                    raise EntryMalformed(sqlstate=error.sqlstate or "") from error
+                if attempt + 1 == TRIES_MAX:
+                    raise PostingOverloaded from error
         raise PostingUndecided
 
     async def _once(
@@ -350,19 +421,30 @@ class Poster:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[DedicatedConnection]:
-        async with self._free:
+        """A connection for as long as it is needed. Raises TimeoutError when none is free for long."""
+        self._wanting += 1
+        try:
+            await asyncio.wait_for(self._free.acquire(), CONNECTION_SECONDS_MAX)
+        finally:
+            self._wanting -= 1
+        try:
             connection = self._idle.pop() if self._idle else self._database.dedicated()
             self._taken += 1
             try:
                 yield connection
             finally:
                 self._taken -= 1
-                self._idle.append(connection)
+                if self._closed:
+                    await connection.close()
+                else:
+                    self._idle.append(connection)
+        finally:
+            self._free.release()
 
     @asynccontextmanager
     async def _connection_to_spare(self) -> AsyncIterator[DedicatedConnection | None]:
         """A second connection for a lane, unless other lanes may need it."""
-        if self._taken > CONNECTIONS_MAX // 2:
+        if self._taken > CONNECTIONS_MAX // 2 or self._wanting:
             yield None
             return
         async with self._connection() as connection:
@@ -373,15 +455,6 @@ def _alone(community_id: int, post: _Post) -> _Gathering:
     gathering = _Gathering(community_id)
     gathering.add(post)
     return gathering
-
-
-def _packed(community_id: int, entries: Iterable[JournalEntry]) -> Iterator[tuple[list[JournalEntry], Batch]]:
-    stream = iter(entries)
-    while taken := list(islice(stream, BULK_ENTRIES_MAX)):
-        batch = Batch(community_id)
-        for entry in taken:
-            batch.add(entry)
-        yield taken, batch
 
 
 def _verdicts(

@@ -16,6 +16,7 @@ from pointsbank.domain.accounts import AccountCode, AccountKind, Commodity
 from pointsbank.domain.errors import InvalidValue, NotFound, WrongState
 from pointsbank.domain.journal import (
     REVERSIBLE,
+    TRANSFERS_MAX,
     EntryKind,
     JournalEntry,
     Origin,
@@ -28,7 +29,7 @@ from pointsbank.domain.points import MilliPoints
 from pointsbank.domain.policy import Policy, UnknownServiceKind, parse_policy
 from pointsbank.platform.database import UnitOfWork
 from services.ledger import policy_store, store
-from services.ledger.batch import accounts_of
+from services.ledger.batch import accounts_of, batches_of, require_linkable
 from services.ledger.verdicts import (
     UNKNOWN_ACCOUNT,
     LinkedRefused,
@@ -77,8 +78,7 @@ async def post_linked(uow: UnitOfWork, entries: Sequence[JournalEntry]) -> list[
 
     Raises what refused the first of them that could not be posted; nothing is then recorded.
     """
-    if len(entries) > BATCH_ENTRIES_MAX:
-        raise InvalidValue(field="entries", rule="too_many")
+    require_linkable(entries)
     verdicts = await _apply(uow, entries, links=[1] * len(entries))
     refused = [verdict for verdict in verdicts if verdict.error is not None]
     for verdict in refused:
@@ -98,8 +98,7 @@ async def post_many(uow: UnitOfWork, entries: Sequence[JournalEntry]) -> list[Ve
         first.setdefault(entry.key, entry)
     unique = list(first.values())
     verdicts: dict[str, Verdict] = {}
-    for start in range(0, len(unique), BATCH_ENTRIES_MAX):
-        batch = unique[start : start + BATCH_ENTRIES_MAX]
+    for batch in batches_of(unique, BATCH_ENTRIES_MAX):
         for entry, verdict in zip(batch, await _apply(uow, batch), strict=True):
             verdicts[entry.key] = verdict
     return [
@@ -166,14 +165,22 @@ async def statement(
         raise InvalidValue(field="to", rule="after_from")
     limit = max(1, min(limit, STATEMENT_LINES_MAX))
     account = await _account(uow, code)
+    shown: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
     opening = closing = 0
     if account is not None:
         before = await store.last_entry_before(uow, from_)
         through = await store.last_entry_before(uow, to)
+        # An entry is told whole: its number is where the next page goes on from.
         rows = await store.lines(
-            uow, account, after_entry=max(before, after), through_entry=through, limit=limit + 1
+            uow,
+            account,
+            after_entry=max(before, after),
+            through_entry=through,
+            limit=limit + TRANSFERS_MAX + 1,
         )
+        last = rows[limit - 1]["number"] if len(rows) >= limit else None
+        shown = [row for place, row in enumerate(rows) if place < limit or row["number"] == last]
         opening = await store.balance_at_entry(uow, account, before)
         closing = await store.balance_at_entry(uow, account, through)
     return Statement(
@@ -181,9 +188,9 @@ async def statement(
         from_=from_,
         to=to,
         opening=opening,
-        lines=tuple(StatementLine(**row) for row in rows[:limit]),
+        lines=tuple(StatementLine(**row) for row in shown),
         closing=closing,
-        more=len(rows) > limit,
+        more=len(rows) > len(shown),
     )
 
 
@@ -325,13 +332,8 @@ def going_back(original: EntryInfo, amount: MilliPoints | None) -> list[Transfer
         raise WrongState(what="journal_entry", state="not_reversible", action="reverse")
     summed: dict[tuple[AccountCode, AccountCode], int] = {}
     for back in map(taken_back, original.transfers):
-        target = back.target
-        if original.kind == EntryKind.CAPTURE:
-            # A refund: from the partner to what the member can spend; the rest was released at the capture.
-            if back.source.kind is not AccountKind.PARTNER_EARNED:
-                continue
-            target = accounts.available(back.target.owner)
-        summed[back.source, target] = summed.get((back.source, target), 0) + back.amount
+        pair = back.source, back.target
+        summed[pair] = summed.get(pair, 0) + back.amount
     if amount is None:
         return [Transfer(source, target, moved) for (source, target), moved in summed.items()]
     in_points = [pair for pair in summed if pair[0].commodity is Commodity.POINT]

@@ -63,6 +63,8 @@ def _refusal(community_id: int, entry: JournalEntry, applied: Applied) -> Domain
             return InvalidValue(field="amount", rule="within_entry")
         case "no_hold":
             return NotFound(what="hold")
+        case "not_the_hold":
+            return InvalidValue(field="amount", rule="within_hold")
         case "hold_ended":
             return WrongState(what="hold", state="ended", action=entry.kind)
         case "hold_expired":

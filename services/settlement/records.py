@@ -95,25 +95,34 @@ async def record_redemptions(uow: UnitOfWork, records: Sequence[RedemptionRecord
     outcomes: list[RedemptionOutcome] = []
     sold_by = {partner.code: partner for partner in await service.partners(uow)}
     timezone = (await people.community(uow)).timezone
-    policies: dict[date, Policy] = {}
+    policies: dict[date, Policy | None] = {}
     for start in range(0, len(records), RECORDS_AT_ONCE):
         batch = records[start : start + RECORDS_AT_ONCE]
         for record in batch:
             day = local_date(record.at, timezone)
             if day not in policies:
-                policies[day] = await ledger.policy_on(uow, day)
+                policies[day] = await _policy_on(uow, day)
         outcomes += await _record_batch(uow, batch, sold_by, policies, timezone)
     return outcomes
+
+
+async def _policy_on(uow: UnitOfWork, day: date) -> Policy | None:
+    try:
+        return await ledger.policy_on(uow, day)
+    except NotFound:
+        return None
 
 
 async def _record_batch(
     uow: UnitOfWork,
     records: Sequence[RedemptionRecord],
     sold_by: Mapping[str, PartnerInfo],
-    policies: Mapping[date, Policy],
+    policies: Mapping[date, Policy | None],
     timezone: str,
 ) -> list[RedemptionOutcome]:
     members = await people.people_by_id(uow, list({record.member_id for record in records}))
+    # An order of the same moment would see the same place in the day's limit free.
+    await people.lock_people(uow, sorted(members))
     days = [local_date(record.at, timezone) for record in records]
     taken = await store.taken(uow, list(members), min(days), max(days))
     ids = [record_id(uow.community_id, record) for record in records]
@@ -130,9 +139,12 @@ async def _record_batch(
                 if before.quantity != record.quantity:
                     raise InvalidValue(field="quantity", rule="as_registered")
             else:
-                each = _prepare(uow, record, day, members, sold_by, policies[day], timezone)
+                policy = policies[day]
+                if policy is None:
+                    raise NotFound(what="policy")
+                each = _prepare(uow, record, day, members, sold_by, policy, timezone)
                 key = (record.member_id, each.partner_id, record.item, day)
-                item = policies[day].item(record.partner, record.item)
+                item = policy.item(record.partner, record.item)
                 rules.require_daily_limit(item, quantity=record.quantity, taken=taken.get(key, 0))
                 taken[key] = taken.get(key, 0) + record.quantity
                 prepared[redemption_id] = each

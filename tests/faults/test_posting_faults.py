@@ -11,6 +11,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from pointsbank.domain.errors import DomainError
 from pointsbank.domain.journal import JournalEntry, entry_id
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
@@ -112,8 +113,8 @@ async def test_connections_killed_two_hundred_times_lose_no_post_and_double_none
                 answered[key] = answer.number
             except PostingUndecided:
                 undecided.add(key)
-            except asyncpg.PostgresError as error:
-                refused[type(error).__name__] += 1
+            except DomainError as error:
+                refused[error.code] += 1
 
     workers = [asyncio.create_task(posts(worker)) for worker in range(24)]
     await asyncio.wait_for(killing.until(KILLS), 120)

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from pointsbank.domain import accounts
-from pointsbank.domain.decision import DecisionReason
+from pointsbank.domain.decision import ConcernsOneself, DecisionReason
 from pointsbank.domain.errors import DomainError, InvalidValue, NotAllowed, NotFound
 from pointsbank.domain.giving import GiftLimit, GiftToOneself, GiftTooSmall, GivingNotEnabled
 from pointsbank.domain.journal import EntryKind, InsufficientPoints
@@ -93,6 +93,12 @@ async def test_nobody_else_gives_for_a_member(database: Database, world: World) 
     for stranger in (world.elder, world.second_volunteer, world.auditor, world.grid_leader):
         with pytest.raises(NotAllowed):
             await give(database, world, 1_000, by=stranger)
+
+
+async def test_a_coordinator_gives_nobodys_points_to_themselves(database: Database, world: World) -> None:
+    await earn(database, world, world.volunteer, 5_000, None)
+    with pytest.raises(ConcernsOneself):
+        await give(database, world, 1_000, by=world.coordinator, to=world.coordinator)
 
 
 async def test_what_cannot_be_given_is_refused_by_name(database: Database, world: World) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import date, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -14,14 +15,21 @@ from pointsbank.domain import accounts
 from pointsbank.domain.accounts import Commodity
 from pointsbank.domain.errors import NotFound, WrongState
 from pointsbank.domain.hold import Hold, HoldExpired, HoldState
-from pointsbank.domain.journal import IdempotencyKeyReused, InsufficientPoints, reversal, taken_back
+from pointsbank.domain.journal import (
+    EntryKind,
+    IdempotencyKeyReused,
+    InsufficientPoints,
+    Transfer,
+    reversal,
+    taken_back,
+)
 from pointsbank.domain.points import MilliPoints
 from pointsbank.domain.policy import DEFAULT_POLICY
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database, UnitOfWork
 from services.ledger import hold_store, holds, service
 from services.ledger.views import VerdictKind
-from tests.ledgers import NOBODY, NOON, bare_ledger, grant, move, origin
+from tests.ledgers import NOBODY, NOON, bare_ledger, entry, grant, move, origin
 
 MEMBER, OTHER, CANTEEN = UUID(int=101), UUID(int=102), UUID(int=201)
 
@@ -334,3 +342,50 @@ async def test_two_communities_have_journals_and_numbers_of_their_own(ledger: Da
     async with ledger.unit_of_work(2) as uow:
         assert (await service.post(uow, grant(MEMBER, 2, "a"))).number == 1
         assert await balance(uow, accounts.available(MEMBER)) == 2
+
+
+async def test_a_page_of_a_statement_tells_entries_whole_and_can_be_gone_on_from(ledger: Database) -> None:
+    code = accounts.available(MEMBER)
+    async with ledger.unit_of_work(1) as uow:
+        await service.post(uow, grant(MEMBER, 100, "g"))
+        many = [Transfer(code, accounts.available(OTHER), 10) for _ in range(5)]
+        await service.post(uow, entry("five", many, kind=EntryKind.GIFT))
+        await service.post(uow, grant(MEMBER, 1, "last"))
+        period = (NOON - timedelta(days=1), NOON + timedelta(days=1))
+        first = await service.statement(uow, code, *period, limit=2)
+        rest = await service.statement(uow, code, *period, after=first.lines[-1].number, limit=2)
+    assert [line.number for line in first.lines] == [1, 2, 2, 2, 2, 2]
+    assert first.more
+    assert ([line.number for line in rest.lines], rest.more) == ([3], False)
+
+
+async def test_a_served_meal_is_never_taken_back_from_the_partner(ledger: Database) -> None:
+    hold = a_hold(100)
+    async with ledger.unit_of_work(1) as uow:
+        await service.post(uow, grant(MEMBER, 100, "g"))
+        await holds.open_hold(uow, hold, origin(MEMBER))
+        await holds.capture_hold(uow, hold.id, amount=MilliPoints(100), actor=NOBODY)
+        with pytest.raises(WrongState, match="not_reversible"):
+            await service.reverse(uow, 3, actor=NOBODY)
+        back = Transfer(accounts.partner_earned(CANTEEN), accounts.available(MEMBER), 100)
+        (verdict,) = await service.post_many(
+            uow, [reversal(3, [back], origin=origin(MEMBER), occurred_at=NOON)]
+        )
+        assert isinstance(verdict.error, WrongState)
+
+
+@pytest.mark.parametrize("change", [{"member": OTHER}, {"amount": MilliPoints(60)}])
+async def test_a_capture_of_another_hold_than_it_names_is_refused_by_the_journal(
+    ledger: Database, change: dict[str, Any]
+) -> None:
+    hold = a_hold(100)
+    asked = origin(MEMBER)
+    async with ledger.unit_of_work(1) as uow:
+        await service.post(uow, grant(MEMBER, 100, "g"))
+        await service.post(uow, grant(OTHER, 100, "h"))
+        await holds.open_hold(uow, hold, asked)
+        other = replace(hold, **change)
+        _, ending = other.void(replace(asked, subject=other.member), at=NOON)
+        (verdict,) = await service.post_many(uow, [ending])
+        assert verdict.error is not None
+        assert verdict.error.code in {"not_found", "invalid_value"}

@@ -19,8 +19,10 @@ from pointsbank.domain.journal import InsufficientPoints
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
 from services.ledger import service
+from services.ledger.batch import pack
 from services.ledger.proof import seals
 from services.ledger.proof.verification import Fault, Verification, verify
+from services.ledger.store import APPLY
 from tests.ledgers import NOON, bare_ledger, grant, move
 
 MEMBER, OTHER = UUID(int=101), UUID(int=102)
@@ -94,6 +96,25 @@ async def test_a_line_cannot_move_one_commodity_into_another(ledger: Database) -
     with pytest.raises(asyncpg.CheckViolationError, match="moves one commodity"):
         async with ledger.unit_of_work(1) as uow:
             await service.post(uow, entry)
+
+
+async def test_every_line_of_an_entry_says_the_same_of_it(ledger: Database, app: asyncpg.Connection) -> None:
+    first = grant(MEMBER, 5, "two-lines")
+    both = replace(first, transfers=first.transfers * 2)
+    columns = list(pack(1, [both]))
+    for place, changed in (
+        (3, [*columns[3][:2], "gift", "gift"]),
+        (2, [*columns[2][:4], *columns[2][1:4], uuid4()]),
+    ):
+        forged = [*columns[:place], changed, *columns[place + 1 :]]
+        with pytest.raises(asyncpg.CheckViolationError, match="say the same of it"):
+            await app.fetchrow(APPLY, 1, NOON, *forged, False)
+
+
+async def test_nothing_is_recorded_in_the_future(ledger: Database, app: asyncpg.Connection) -> None:
+    columns = list(pack(1, [grant(MEMBER, 5, "later")], recorded=[NOON.replace(year=2999)]))
+    with pytest.raises(asyncpg.CheckViolationError, match="recorded in the future"):
+        await app.fetchrow(APPLY, 1, NOON, *columns, False)
 
 
 # 2. No account passes its floor.

@@ -13,15 +13,27 @@ import pytest
 
 from pointsbank.domain import accounts
 from pointsbank.domain.errors import InvalidValue
-from pointsbank.domain.journal import IdempotencyKeyReused, InsufficientPoints, JournalEntry
+from pointsbank.domain.journal import (
+    EntryKind,
+    IdempotencyKeyReused,
+    InsufficientPoints,
+    JournalEntry,
+    Transfer,
+)
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
-from services.ledger import posting, service
-from services.ledger.posting import Poster, PostingOverloaded
+from services.ledger import posting, service, store
+from services.ledger.posting import (
+    EntryMalformed,
+    Poster,
+    PosterClosed,
+    PostingOverloaded,
+    PostingUndecided,
+)
 from services.ledger.proof.verification import verify
 from services.ledger.verdicts import LinkedRefused
 from services.ledger.views import Recorded, VerdictKind
-from tests.ledgers import NOON, bare_ledger, grant, move
+from tests.ledgers import NOON, bare_ledger, entry, grant, move
 
 MEMBER, OTHER = UUID(int=101), UUID(int=102)
 GIVES, GETS = accounts.available(MEMBER), accounts.available(OTHER)
@@ -143,7 +155,9 @@ async def test_an_entry_only_the_database_can_refuse_fails_alone(ledger: Databas
     answers = await at_once(
         poster, grant(MEMBER, 5, "a"), grant(MEMBER, 5, "b"), unheard, grant(MEMBER, 5, "c")
     )
-    assert isinstance(answers.pop(2), asyncpg.ForeignKeyViolationError)
+    malformed = answers.pop(2)
+    assert isinstance(malformed, EntryMalformed)
+    assert malformed.sqlstate == asyncpg.ForeignKeyViolationError.sqlstate
     assert all(isinstance(answer, Recorded) for answer in answers)
     assert await balance(ledger, GIVES) == 15
 
@@ -236,3 +250,98 @@ async def test_a_unit_of_work_and_gathered_posts_take_turns(ledger: Database, po
     )
     numbers = [answer if isinstance(answer, int) else answer.number for answer in answers]
     assert sorted(numbers) == list(range(1, 116))
+
+
+async def test_a_batch_that_opens_an_account_is_not_overtaken_by_the_next(
+    ledger: Database, poster: Poster
+) -> None:
+    await poster.post(1, grant(MEMBER, 1, "warm"))
+    for round_ in range(5):
+        newcomer = accounts.available(UUID(int=5_000 + round_))
+        first = [poster.post(1, grant(MEMBER, 1, f"f{round_}-{number}")) for number in range(80)]
+        opening = poster.post(1, move(GIVES, newcomer, 1, f"opens-{round_}"))
+        spends = poster.post(1, move(newcomer, GIVES, 1, f"spends-{round_}"))
+        rest = [poster.post(1, grant(MEMBER, 1, f"r{round_}-{number}")) for number in range(80)]
+        answers = await asyncio.gather(*first, opening, spends, *rest)
+        numbers = [answer.number for answer in answers]
+        assert numbers == sorted(numbers)
+
+
+async def test_a_key_that_is_no_text_is_refused_before_it_reaches_anybody(
+    ledger: Database, poster: Poster
+) -> None:
+    with pytest.raises(InvalidValue, match="characters"):
+        grant(MEMBER, 1, "bad\ud800")
+    answers = await at_once(poster, grant(MEMBER, 1, "a"), grant(MEMBER, 1, "b"))
+    assert [answer.number for answer in answers if isinstance(answer, Recorded)] == [1, 2]
+
+
+async def test_a_fault_of_ours_hangs_no_caller(
+    ledger: Database, poster: Poster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_arguments: object, **_named: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(store, "apply_on", broken)
+    answers = await asyncio.wait_for(at_once(poster, grant(MEMBER, 1, "a"), grant(MEMBER, 1, "b")), 10)
+    assert all(isinstance(answer, PostingUndecided) for answer in answers)
+
+
+async def test_closing_waits_for_what_was_gathered_and_takes_nothing_more(
+    ledger: Database, poster: Poster, owner: asyncpg.Connection
+) -> None:
+    async with owner.transaction():
+        await owner.execute("SELECT 1 FROM bank.ledger_heads WHERE community_id = 1 FOR UPDATE")
+        posts = [asyncio.create_task(poster.post(1, grant(MEMBER, 1, f"g{number}"))) for number in range(3)]
+        await asyncio.sleep(0.05)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(poster.close(), 0.1)
+    assert len(await asyncio.wait_for(asyncio.gather(*posts), 10)) == 3
+    await poster.close()
+    with pytest.raises(PosterClosed):
+        await poster.post(1, grant(MEMBER, 1, "late"))
+
+
+async def test_a_busy_community_leaves_others_their_turn(
+    ledger: Database, poster: Poster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bare_ledger(ledger, 2)
+    poster._free = asyncio.Semaphore(1)
+    monkeypatch.setattr(posting, "CONNECTIONS_MAX", 1)
+    stop = asyncio.Event()
+
+    async def keeps_on(worker: int) -> None:
+        step = 0
+        while not stop.is_set():
+            step += 1
+            await poster.post(1, grant(MEMBER, 1, f"{worker}-{step}"))
+
+    busy = [asyncio.create_task(keeps_on(worker)) for worker in range(8)]
+    await asyncio.sleep(0.2)
+    try:
+        assert (await asyncio.wait_for(poster.post(2, grant(MEMBER, 1, "waits")), 5)).number == 1
+    finally:
+        stop.set()
+        await asyncio.gather(*busy)
+
+
+async def test_one_malformed_entry_of_a_bulk_is_refused_alone(ledger: Database, poster: Poster) -> None:
+    unheard = grant(MEMBER, 1, "cites")
+    unheard = replace(unheard, origin=replace(unheard.origin, policy_version=99))
+    ahead = replace(grant(MEMBER, 1, "ahead"), occurred_at=NOON + timedelta(seconds=1))
+    entries = [grant(MEMBER, 1, "a"), unheard, grant(MEMBER, 1, "b"), ahead, grant(MEMBER, 1, "a")]
+    verdicts = [verdict async for batch in poster.post_bulk(1, entries) for verdict in batch]
+    assert [verdict.kind for verdict in verdicts] == [
+        VerdictKind.POSTED,
+        VerdictKind.REFUSED,
+        VerdictKind.POSTED,
+        VerdictKind.REFUSED,
+        VerdictKind.ALREADY,
+    ]
+    assert isinstance(verdicts[1].error, EntryMalformed)
+    assert isinstance(verdicts[3].error, InvalidValue)
+
+
+async def test_what_ends_a_hold_is_not_gathered(poster: Poster) -> None:
+    with pytest.raises(InvalidValue, match="rides_in_a_unit_of_work"):
+        await poster.post(1, entry("v", [Transfer(GIVES, GETS, 1)], kind=EntryKind.VOID))

@@ -204,10 +204,10 @@ async def test_every_cap_as_it_stood_is_found_again_whatever_happened_since(
     assert await differences(database) == []
 
 
-async def test_an_earning_posted_with_another_amount_is_found(
-    database: Database, clock: FixedClock, world: World
-) -> None:
-    await confirmed(database, clock, world, lasts=60)
+async def paid_by_hand(
+    database: Database, clock: FixedClock, world: World, milli_points: int, *, version: int = 1
+) -> int:
+    """Make a visit of an hour and pay it past the rules; return the entry's number."""
     visit = await done_visit(database, clock, world, starts_in=timedelta(days=1))
     volunteer = next(
         each for each in (world.volunteer, world.second_volunteer) if each.id == visit.volunteer_id
@@ -215,10 +215,10 @@ async def test_an_earning_posted_with_another_amount_is_found(
     assert visit.checked_out_at is not None
     wrong = earning_entry(
         visit.id,
-        Earning(Minutes(60), MilliPoints(1_001)),
+        Earning(Minutes(60), MilliPoints(milli_points)),
         volunteer=volunteer.ledger_ref,
         confirmer=world.elder.ledger_ref,
-        policy_version=1,
+        policy_version=version,
         occurred_at=visit.checked_out_at,
     )
     assert wrong is not None
@@ -231,13 +231,31 @@ async def test_an_earning_posted_with_another_amount_is_found(
             method="elder",
             strength=3,
             confirmed_at=uow.clock.now(),
-            policy_version=1,
+            policy_version=version,
             credited_minutes=60,
             clipped_milli_points=0,
             entry_number=number,
         )
+    return number
+
+
+async def test_an_earning_posted_with_another_amount_is_found(
+    database: Database, clock: FixedClock, world: World
+) -> None:
+    await confirmed(database, clock, world, lasts=60)
+    number = await paid_by_hand(database, clock, world, 1_001)
     assert await differences(database) == [(number, EarningFault.WRONG_AMOUNTS)]
     assert await differences(database, since=date(2026, 3, 4)) == []
+
+
+async def test_an_earning_paid_by_rules_that_had_been_replaced_is_found(
+    database: Database, clock: FixedClock, world: World
+) -> None:
+    await new_policy(database, world, milli_points_per_hour=100)
+    clock.move_to(clock.now() + timedelta(days=3))
+    await confirmed(database, clock, world, lasts=60)
+    number = await paid_by_hand(database, clock, world, 1_000, version=1)
+    assert await differences(database) == [(number, EarningFault.WRONG_POLICY)]
 
 
 async def test_points_that_no_visit_earned_or_that_were_paid_twice_are_found(

@@ -21,10 +21,11 @@ from hypothesis.stateful import (
 )
 
 from pointsbank.domain import accounts
-from pointsbank.domain.accounts import AccountCode, AccountKind, Commodity
+from pointsbank.domain.accounts import AccountCode, Commodity
 from pointsbank.domain.errors import WrongState
 from pointsbank.domain.hold import Hold, HoldExpired, HoldState
 from pointsbank.domain.journal import (
+    ENDS_A_HOLD,
     REVERSIBLE,
     EntryKind,
     IdempotencyKeyReused,
@@ -186,7 +187,9 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(data=st.data(), gathered=st.booleans())
     def send_again(self, data: st.DataObject, gathered: bool) -> None:
         number = data.draw(st.integers(1, len(self.model.entries)))
-        answer = self.run(self.post(self.model.entries[number - 1], gathered=gathered))
+        entry = self.model.entries[number - 1]
+        gathered = gathered and entry.kind not in ENDS_A_HOLD
+        answer = self.run(self.post(entry, gathered=gathered))
         assert (answer.number, answer.already) == (number, True)
 
     @precondition(lambda self: self.model.entries)
@@ -195,6 +198,7 @@ class LedgerMachine(RuleBasedStateMachine):
         entry = data.draw(st.sampled_from(self.model.entries))
         moved = entry.transfers[0]
         other = replace(entry, transfers=(replace(moved, amount=moved.amount + 1), *entry.transfers[1:]))
+        gathered = gathered and entry.kind not in ENDS_A_HOLD
         self.refused(self.post(other, gathered=gathered), IdempotencyKeyReused)
 
     @rule(member=member, amount=AMOUNTS, hours=st.integers(1, 5))
@@ -219,8 +223,8 @@ class LedgerMachine(RuleBasedStateMachine):
         return data.draw(st.sampled_from(list(self.model.holds.values())))
 
     @precondition(lambda self: self.model.holds)
-    @rule(data=st.data(), gathered=st.booleans())
-    def capture(self, data: st.DataObject, gathered: bool) -> None:
+    @rule(data=st.data())
+    def capture(self, data: st.DataObject) -> None:
         hold = self.chosen_hold(data)
         amount = MilliPoints(data.draw(st.integers(1, hold.amount)))
         origin = Origin(SourceKind.REDEMPTION, hold.id, NOBODY, hold.member, 1)
@@ -231,7 +235,7 @@ class LedgerMachine(RuleBasedStateMachine):
             # Nor does the journal take it from one who has not looked at the hold.
             late = replace(hold, expires_at=self.clock.now() + timedelta(hours=1))
             _, entry = late.capture(amount, origin, at=self.clock.now())
-            self.refused(self.post(entry, gathered=gathered), HoldExpired)
+            self.refused(self.post(entry, gathered=False), HoldExpired)
         else:
             self.model.holds[hold.id], entry = hold.capture(amount, origin, at=self.clock.now())
             self.model.post(entry)
@@ -279,10 +283,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if original.kind not in REVERSIBLE:
             self.refused(reversed_(), WrongState)
             return
-        target = moved.source
-        if target.kind is AccountKind.MEMBER_HELD:  # a refund can be spent at once
-            target = accounts.available(target.owner)
-        back = Transfer(moved.target, target, moved.amount if part is None else part)
+        back = Transfer(moved.target, moved.source, moved.amount if part is None else part)
         entry = replace(
             original, kind=EntryKind.REVERSAL, transfers=(back,), reverses=number, ends_hold=None,
             key=f"reversal:{number}",

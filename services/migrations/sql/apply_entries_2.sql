@@ -6,7 +6,8 @@
 --   · floor (an account would pass its floor; o_accounts and o_available say which and what it had)
 --   · unknown_account (nothing of the batch was tried: open the accounts and send it again)
 --   · not_reversible · already_reversed · beyond_original (a reversal takes more than was given)
---   · no_hold · hold_ended · hold_expired (a capture too late, swept or not)
+--   · no_hold (none, or somebody else's) · not_the_hold (it does not use up exactly what is held) · hold_ended
+--   · hold_expired (a capture too late, swept or not)
 --   · linked (an entry of its all-or-none group was refused)
 -- o_verdicts is null when everything was posted: then the numbers are o_first, o_first + 1, …
 --
@@ -17,7 +18,8 @@
 --   p_kinds     kind, source kind
 --   p_amounts, p_occurred; and where any line has one, else null: p_expires, p_reverses, p_holds (which the
 --   entry ends), p_links (entries of one number in a row are all posted or none), p_recorded (a journal
---   brought in again keeps its moments); p_tell: say by a notice when the head row has been taken
+--   brought in again keeps its moments); p_tell: say by a notice when the head row has been
+--   taken and every account found
 --
 -- Every table is reached by a key that leads with community_id, by look-ups that no statistics of a table
 -- that was empty when the plan was made can turn into scans: LIMIT 1 keeps the look-up of each element apart,
@@ -82,6 +84,7 @@ DECLARE
     hashes bytea[];
     chain bytea;
 BEGIN
+    -- Outside any unit of work none is set: a gathered batch is a statement by itself.
     IF nullif(current_setting('pointsbank.community_id', true), '') <> p_community::text THEN
         RAISE EXCEPTION 'unit of work is for another community' USING ERRCODE = 'insufficient_privilege';
     END IF;
@@ -103,11 +106,6 @@ BEGIN
       FROM bank.ledger_heads h WHERE h.community_id = p_community FOR UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'the community has no ledger' USING ERRCODE = 'foreign_key_violation';
-    END IF;
-
-    IF p_tell THEN
-        -- Sent at once, not with the answer: whoever waits to send the next batch knows that it cannot overtake.
-        RAISE NOTICE USING MESSAGE = 'head taken';
     END IF;
 
     -- A record keeps its arrays flat, which width_bucket below needs to be quick.
@@ -133,6 +131,11 @@ BEGIN
         o_verdicts := array_fill('unknown_account'::text, ARRAY[n]);
         RETURN;
     END IF;
+    IF p_tell THEN
+        -- From here on this batch is judged and recorded, or fails. Sent at once, not with the answer: whoever waits to send the next batch knows that it cannot overtake.
+        RAISE NOTICE USING MESSAGE = 'head taken';
+    END IF;
+
     numbers_of := seen.numbers;
     balances := seen.balances;
     floors := seen.floors;
@@ -155,7 +158,7 @@ BEGIN
     END IF;
     IF p_holds IS NOT NULL THEN
         special := true;
-        verdicts := bank.judge_holds(p_community, verdicts, p_ints, p_kinds, p_occurred, p_holds);
+        verdicts := bank.judge_holds(p_community, verdicts, p_ints, p_ids, p_kinds, p_amounts, p_occurred, p_holds);
     END IF;
 
     line_numbers := array_fill(NULL::bigint, ARRAY[m]);
@@ -264,13 +267,24 @@ BEGIN
                             USING ERRCODE = 'foreign_key_violation';
                     END IF;
                     IF p_recorded IS NOT NULL THEN
+                        IF p_recorded[q] > clock_timestamp() + interval '1 minute' THEN
+                            RAISE EXCEPTION 'recorded in the future' USING ERRCODE = 'check_violation';
+                        END IF;
                         IF p_recorded[q] < at THEN
                             RAISE EXCEPTION 'recorded before the entry before it' USING ERRCODE = 'check_violation';
                         END IF;
                         at := p_recorded[q];
                     END IF;
-                ELSIF p_ints[5 * q - 1] <> p_ints[5 * q - 6] + 1 THEN
-                    RAISE EXCEPTION 'the lines of an entry follow one another' USING ERRCODE = 'check_violation';
+                ELSIF p_ints[5 * q - 1] <> p_ints[5 * q - 6] + 1
+                      OR p_ints[5 * q - 2] <> p_ints[5 * q - 7] OR p_ints[5 * q] <> p_ints[5 * q - 5]
+                      OR p_ids[4 * q - 3:4 * q] <> p_ids[4 * q - 7:4 * q - 4]
+                      OR p_kinds[2 * q - 1:2 * q] <> p_kinds[2 * q - 3:2 * q - 2]
+                      OR p_occurred[q] <> p_occurred[q - 1]
+                      OR p_reverses[q] IS DISTINCT FROM p_reverses[q - 1]
+                      OR p_holds[q] IS DISTINCT FROM p_holds[q - 1] THEN
+                    -- What is judged by its first line must be said by every line.
+                    RAISE EXCEPTION 'the lines of an entry follow one another and say the same of it'
+                        USING ERRCODE = 'check_violation';
                 END IF;
                 line_numbers[q] := head.entry_number + posted;
                 chain := sha256(chain || sha256(record_send(ROW(
@@ -285,6 +299,9 @@ BEGIN
         i := e + 1;
     END LOOP;
 
+    IF NOT special AND NOT refused AND posted <> n THEN
+        RAISE EXCEPTION 'entries are numbered 1, 2, …' USING ERRCODE = 'check_violation';
+    END IF;
     o_first := head.entry_number + 1;
     IF special OR refused THEN
         FOR q IN 1..m LOOP
@@ -369,7 +386,7 @@ BEGIN
         p_verdicts[r.entry] := CASE
             WHEN NOT EXISTS (SELECT 1 FROM bank.journal_lines l
                               WHERE l.community_id = p_community AND l.number = r.number
-                                AND l.kind IN ('earning', 'capture', 'gift', 'donation', 'grant', 'adjustment'))
+                                AND l.kind IN ('earning', 'gift', 'donation', 'grant', 'adjustment'))
                 THEN 'not_reversible'
             WHEN r.number = ANY (taken) OR EXISTS (
                 SELECT 1 FROM bank.journal_lines l
@@ -396,8 +413,8 @@ $$;
 -- Verdicts on the captures and voids of a batch by the holds they end. A capture counts as of when the
 -- fulfilment was told (occurred_at), whether or not a sweep has seen the hold's time pass.
 CREATE FUNCTION bank.judge_holds(
-    p_community integer, p_verdicts text[], p_ints integer[], p_kinds text[], p_occurred timestamptz[],
-    p_holds uuid[]
+    p_community integer, p_verdicts text[], p_ints integer[], p_ids uuid[], p_kinds text[], p_amounts bigint[],
+    p_occurred timestamptz[], p_holds uuid[]
 )
 RETURNS text[] LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
 DECLARE
@@ -405,17 +422,19 @@ DECLARE
     hold record;
 BEGIN
     FOR r IN SELECT p_ints[5 * g.i - 2] AS entry, p_kinds[2 * g.i - 1] AS kind, p_holds[g.i] AS hold,
-                    p_occurred[g.i] AS told
+                    p_occurred[g.i] AS told, p_ids[4 * g.i - 2] AS source, p_ids[4 * g.i] AS subject
                FROM generate_series(1, cardinality(p_occurred)) AS g(i) WHERE p_ints[5 * g.i - 1] = 1 LOOP
         IF (r.kind IN ('capture', 'void')) <> (r.hold IS NOT NULL) THEN
             RAISE EXCEPTION 'a capture or void, and nothing else, names the hold it ends'
                 USING ERRCODE = 'check_violation';
         END IF;
         CONTINUE WHEN r.hold IS NULL OR p_verdicts[r.entry] IS NOT NULL;
-        SELECT h.state, h.expires_at INTO hold FROM bank.holds h
+        SELECT h.state, h.expires_at, h.source_id, h.member_ref, h.amount INTO hold FROM bank.holds h
          WHERE h.community_id = p_community AND h.id = r.hold;
         p_verdicts[r.entry] := CASE
-            WHEN NOT FOUND THEN 'no_hold'
+            WHEN NOT FOUND OR hold.source_id <> r.source OR hold.member_ref <> r.subject THEN 'no_hold'
+            WHEN hold.amount <> (SELECT sum(p_amounts[g.i]) FROM generate_series(1, cardinality(p_amounts)) AS g(i)
+                                  WHERE p_ints[5 * g.i - 2] = r.entry) THEN 'not_the_hold'
             WHEN hold.state <> 'open' THEN 'hold_ended'
             WHEN r.kind = 'capture' AND r.told >= hold.expires_at THEN 'hold_expired'
             END;

@@ -7,7 +7,7 @@ RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog SE
 DECLARE
     last bigint;
 BEGIN
-    IF nullif(current_setting('pointsbank.community_id', true), '') <> p_community::text THEN
+    IF nullif(current_setting('pointsbank.community_id', true), '') IS DISTINCT FROM p_community::text THEN
         RAISE EXCEPTION 'unit of work is for another community' USING ERRCODE = 'insufficient_privilege';
     END IF;
     SELECT h.entry_number INTO last FROM bank.ledger_heads h WHERE h.community_id = p_community FOR UPDATE;

@@ -49,7 +49,7 @@ BEGIN
     IF NEW.entry_number IS NOT NULL AND NOT EXISTS (
         SELECT 1 FROM bank.journal_lines l
          WHERE l.community_id = NEW.community_id AND l.number = NEW.entry_number AND l.line = 1
-           AND l.source_id = NEW.id) THEN
+           AND l.source_id = NEW.id AND l.kind::text = TG_ARGV[1]) THEN
         RAISE EXCEPTION '% % names an entry that is not its own', TG_ARGV[0], NEW.id
             USING ERRCODE = 'foreign_key_violation';
     END IF;
@@ -58,9 +58,9 @@ END
 $$;
 
 CREATE CONSTRAINT TRIGGER require_own_entry AFTER INSERT OR UPDATE OF entry_number ON bank.visits
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION bank.require_own_entry('visit');
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION bank.require_own_entry('visit', 'earning');
 CREATE CONSTRAINT TRIGGER require_own_entry AFTER INSERT ON bank.settlement_batches
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION bank.require_own_entry('settlement batch');
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION bank.require_own_entry('settlement batch', 'settlement');
 
 -- A redemption ends as its hold does.
 CREATE FUNCTION bank.require_hold_of_redemption() RETURNS trigger
