@@ -254,6 +254,12 @@ async def test_records_are_refused_alone_and_by_name(shop: Shop) -> None:
     assert await shop.points() == (PURSE - LUNCH, 0)
 
 
+async def test_a_record_from_before_the_first_rules_is_refused_alone(shop: Shop) -> None:
+    before, fine = await record(shop, lunch(shop, days_ago=3_000), lunch(shop))
+    assert (before.kind, fine.kind) == (OutcomeKind.REFUSED, OutcomeKind.RECORDED)
+    assert isinstance(before.error, NotFound)
+
+
 async def test_a_refused_record_never_takes_what_another_hold_has_set_aside(shop: Shop) -> None:
     for item in ("lunch_set", "dinner_set", "soft_lunch"):
         await shop.redeem(item)
