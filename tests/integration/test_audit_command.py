@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import stat
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -151,6 +152,7 @@ async def test_a_member_gets_a_certificate_that_anybody_can_check(audited: Desk)
     days = ("--from", "2026-03-03", "--to", "2026-03-03")
     said = await audited.run("prove", "--member", audited.member, "--of", "minutes", *days, "-o", file)
     assert said.output == f"{file}: certificate, {ENTRIES // 2} lines proven\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600, "it names a member's account"
     key = seals.load_key(audited.data).public_key().public_bytes_raw().hex()
     checked = await audited.run("verify-file", file, "--key", key)
     assert checked.code == 0, checked.output
@@ -164,9 +166,13 @@ async def test_without_sealing_first_the_lines_are_told_to_be_unproven(audited: 
     days = ("--from", "2026-03-02", "--to", "2026-03-03")
     said = await audited.run("prove", "--member", audited.member, *days, "--no-seal", "-o", file)
     assert said.output == f"{file}: statement, 0 lines proven, {ENTRIES} newer than any seal\n"
-    checked = await audited.run("verify-file", file, "--key", "00" * 32)
+    key = seals.load_key(audited.data).public_key().public_bytes_raw().hex()
+    checked = await audited.run("verify-file", file, "--key", key)
     assert checked.code == 1
     assert "the first at entry 1: unproven" in checked.output
+    accepted = await audited.run("verify-file", file, "--key", key, "--unsealed")
+    assert accepted.code == 0
+    assert accepted.output.endswith("no seal vouches for it\n")
 
 
 @pytest.mark.parametrize(

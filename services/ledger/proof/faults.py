@@ -33,6 +33,7 @@ class FileFault(StrEnum):
     SUM_MISMATCH = "sum_mismatch"  # what it adds up to is not what it says
     NOT_IN_PERIOD = "not_in_period"  # a line of another account or time, or out of order
     UNPROVEN = "unproven"  # a line that no seal covers
+    DOCUMENT_ALTERED = "document_altered"  # its own signature does not hold: it is not as it was handed out
 
 
 @dataclass(frozen=True, slots=True)
