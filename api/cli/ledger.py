@@ -51,6 +51,9 @@ FAULTS: dict[JournalFileFault, str] = {
     JournalFileFault.FLOOR: "the entry takes more from an account than it has",
     JournalFileFault.CUT_SHORT: "the file ends before the last entry it promises",
     JournalFileFault.HEAD: "the last hash is not the head that the file names",
+    JournalFileFault.SEAL: (
+        "a seal in its first line is not whole, not of this journal, or not by the key in the data directory"
+    ),
     JournalFileFault.REFUSED: "the ledger would not record the entry",
 }
 
@@ -171,7 +174,8 @@ async def _import(settings: Settings, path: Path) -> Imported:
         database = Database(url, pool_size=2)
         try:
             with _bar() as tell:
-                done = await import_journal(database, path, progress=tell)
+                key = seals.known_key(settings.data)
+                done = await import_journal(database, path, progress=tell, public_key=key)
         finally:
             await database.close()
     # Outside the database, where seals belong.

@@ -28,6 +28,8 @@ from services.people.views import CommunityInfo
 
 SHOWN_FINDINGS_MAX = 20
 KEY_BYTES = 32
+NOT_CONTINUED = "the journal does not go on from the last seal that is kept: nothing was signed;"
+    " run pointsbank audit verify"
 ACCOUNTS = {"points": accounts.available, "minutes": accounts.service}
 
 
@@ -98,6 +100,8 @@ def prove(
         document = asyncio.run(_prove(settings, wish))
     except NotFound as error:
         raise click.ClickException(f"there is no such {error.what.replace('_', ' ')}") from None
+    except seals.SealNotContinued:
+        raise click.ClickException(NOT_CONTINUED) from None
     except DomainError as error:
         raise click.ClickException(f"cannot be proven: {error.code}") from None
     try:
@@ -164,7 +168,8 @@ async def _prove(settings: Settings, wish: Wish) -> dict[str, Any]:
                 line = None
                 async with database.unit_of_work(community.id) as uow:
                     if await seals.is_due(uow):
-                        line = await seals.seal_head(uow, seals.load_key(settings.data))
+                        last = seals.last_kept(seals.seals_file(settings.data, community.id), community.id)
+                        line = await seals.seal_head(uow, seals.load_key(settings.data), last=last)
                 if line is not None:
                     await jobs.publish(settings.data, community.id, [line], webhook)
             async with database.unit_of_work(community.id, snapshot=True) as uow:
