@@ -15,19 +15,19 @@ class Gate:
     def __init__(self, places: int, waiting: int = 0) -> None:
         self._places = asyncio.Semaphore(places)
         self._most = places + waiting
-        self._there = 0
+        self.there = 0  # inside or waiting
 
     @asynccontextmanager
     async def enter(self) -> AsyncIterator[None]:
         """Be inside for as long as the context lasts. Raises TooManyReaders."""
-        if self._there >= self._most:
+        if self.there >= self._most:
             raise TooManyReaders
-        self._there += 1
+        self.there += 1
         try:
             async with self._places:
                 yield
         finally:
-            self._there -= 1
+            self.there -= 1
 
 
 RECOMPUTING = Gate(1)

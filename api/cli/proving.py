@@ -28,8 +28,7 @@ from services.people.views import CommunityInfo
 
 SHOWN_FINDINGS_MAX = 20
 KEY_BYTES = 32
-NOT_CONTINUED = "the journal does not go on from the last seal that is kept: nothing was signed;"
-    " run pointsbank audit verify"
+NOT_CONTINUED = "the journal does not go on from the last seal kept: nothing was signed; run audit verify"
 ACCOUNTS = {"points": accounts.available, "minutes": accounts.service}
 
 

@@ -233,7 +233,8 @@ async def entry(request: SignedIn, number: FromPath[int]) -> JournalEntryAnswer:
 async def verification(request: SignedIn) -> VerificationAnswer:
     """Recompute the newest 20,000 entries from their rows: hashes, balances, tree and seals.
 
-    All of it, however long, is recomputed by ``pointsbank audit verify``. One at a time. Raises TooManyReaders.
+    All of it, however long, is recomputed by ``pointsbank audit verify``. One at a time. Raises
+    TooManyReaders.
     """
     at = desk(request)
     key = seals.known_key(at.settings.data)

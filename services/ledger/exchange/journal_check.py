@@ -44,8 +44,8 @@ def check(
 ) -> CheckedFile:
     """Read a file through and return what was found, or raise JournalFileDamaged at its first fault.
 
-    hash_at: number of an entry whose hash is wanted (0: the genesis hash). public_key: by which its seals must
-    be signed; None: each by the one it names.
+    hash_at: number of an entry whose hash is wanted (0: the genesis hash). public_key: by which its seals
+    must be signed; None: each by the one it names.
     """
     with path.open("rb") as file:
         checked = CheckedFile(path, header_of(file))

@@ -58,7 +58,7 @@ class Ground:
     commodities: Array
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class RangeResult:
     """What a range of entries came to, small enough to send home.
 
