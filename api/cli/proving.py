@@ -153,6 +153,8 @@ def _tell(report: FileReport) -> None:
         + (f" of {report.sealed_at:%Y-%m-%d %H:%M} UTC" if report.sealed_at else "")
         + sums
     )
+    if report.holds:
+        click.echo(f"  not under the chain, proven by nothing: {report.holds} holds")
     for finding in report.findings[:SHOWN_FINDINGS_MAX]:
         click.echo(f"  {finding.where}: {finding.fault}")
 

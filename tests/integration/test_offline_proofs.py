@@ -458,6 +458,7 @@ async def test_entries_made_up_behind_the_last_seal_of_a_journals_file_are_unpro
     assert (strict.exit_code, "entry 28 on: unproven" in strict.output) == (1, True)
     lenient = CliRunner().invoke(audit, ["verify-file", path, "--key", public.hex(), "--unsealed"])
     assert lenient.exit_code == 0
+    assert "not under the chain, proven by nothing: 1 holds" in lenient.output
     assert lenient.output.endswith("no seal vouches for the other 1 entries\n")
 
 

@@ -37,7 +37,7 @@ class FileReport:
     """What a file turned out to be. proven: entries that the newest seal covers; of ``entries`` in all.
 
     seals: those in it that hold. sealed_at: when the newest of them was signed. sums: what a statement or
-    certificate says, by name.
+    certificate says, by name. holds: in a journal's file, which no seal is over.
     """
 
     kind: str
@@ -49,6 +49,7 @@ class FileReport:
     findings: tuple[Finding, ...]
     omitted: int = 0
     sums: tuple[tuple[str, int], ...] = ()
+    holds: int = 0
 
     @property
     def sound(self) -> bool:
@@ -103,6 +104,7 @@ def check_journal(path: Path, public_key: bytes, *, unsealed: bool = False) -> F
                     check.add_account(_decoded(_account, text).account, place)
                 elif text.startswith(HOLD):
                     _decoded(_hold, text)
+                    check.holds += 1
                 else:
                     check.add_line(_decoded(_line, text), place)
         except Unreadable:
@@ -154,6 +156,7 @@ class _Journal:
         self._tree = merkle.Frontier()
         self._whole = True  # no entry is missing, so that each stands at its place in the tree
         self._seals: dict[int, list[SealedHead]] = {}
+        self.holds = 0
         self._met: list[SealedHead] = []
         for place, each in enumerate(header.seals, start=1):
             try:
@@ -244,4 +247,5 @@ class _Journal:
             sealed_at=newest.sealed_at if newest else None,
             findings=tuple(self._findings.told),
             omitted=self._findings.omitted,
+            holds=self.holds,
         )
