@@ -45,7 +45,9 @@ async def test_seals_are_published_without_sign_in_and_can_be_checked(
     key = bytes.fromhex(told["public_key"])
     assert [seal_form.checked(seal, key).entry_number for seal in told["seals"]] == [3, 2, 1]
     assert told["next_before"] is None
-    assert all(set(seal) == set(seal_form.FIELDS) for seal in told["seals"]), "nothing of anybody"
+    assert all(set(seal) == {*seal_form.FIELDS, seal_form.POLICIES} for seal in told["seals"]), (
+        "nothing of anybody"
+    )
     assert "max-age" in answer.headers["cache-control"]
 
 

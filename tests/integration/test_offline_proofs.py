@@ -24,7 +24,7 @@ from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
 from services.ledger import service
 from services.ledger.batch import account_id
-from services.ledger.proof import line_form, proof_store, proofs, seal_form, seals
+from services.ledger.proof import audit_store, line_form, proof_store, proofs, seal_form, seals
 from services.ledger.proof.faults import Fault, FileFault
 from services.ledger.proof.file_check import FileReport
 from services.ledger.proof.proof_check import check_file
@@ -417,6 +417,22 @@ async def test_a_tail_cut_off_a_journals_file_with_its_header_is_found_by_the_se
         (Fault.SEAL_MISMATCH, "entry 27"),
         (FileFault.UNPROVEN, "entry 19 on"),
     ]
+
+
+async def test_rules_in_a_journals_file_must_be_those_under_its_seals(
+    ledger: Database, tmp_path: Path, public: bytes
+) -> None:
+    lines = await journal(ledger)
+    async with ledger.unit_of_work(1) as uow:
+        lines[0]["policies"] = await audit_store.policies(uow)
+    assert checked_lines(lines, tmp_path, public).sound
+    lines[0]["policies"][0]["body"]["hold_hours"] += 1
+    assert sorted(told(checked_lines(lines, tmp_path, public))) == [
+        (Fault.POLICY_ALTERED, "entry 18"),
+        (Fault.POLICY_ALTERED, "entry 27"),
+    ]
+    lines[0]["policies"] = [{}]
+    assert (FileFault.UNREADABLE, "file line 1") in told(checked_lines(lines, tmp_path, public))
 
 
 def invent(lines: list[dict[str, Any]]) -> None:

@@ -8,6 +8,7 @@ import weakref
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -21,7 +22,7 @@ from pointsbank.domain.errors import InvalidValue
 from pointsbank.domain.journal import EntryKind, JournalEntry, Transfer
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
-from services.ledger import service
+from services.ledger import policy_store, service
 from services.ledger.proof import journal_store, merkle_store, range_processes, seal_form, seals, tree
 from services.ledger.proof.range_processes import RangeProcessFailed, check_in_processes
 from services.ledger.proof.range_reading import Span
@@ -450,6 +451,52 @@ async def test_no_result_of_a_range_is_kept_once_it_was_taken(
 
 def test_processes_start_where_the_program_is() -> None:
     assert (range_processes.ROOT / "services" / "ledger" / "proof").is_dir()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        """UPDATE bank.policy_versions SET body = body || '{"hold_hours": 1}'""",
+        "UPDATE bank.policy_versions SET effective_from = effective_from - 1",
+    ],
+)
+async def test_rules_altered_behind_a_seal_are_told(
+    ledger: Database, owner: asyncpg.Connection, tmp_path: Path, change: str
+) -> None:
+    await seal(ledger, tmp_path)
+    assert (await verified(ledger)).sound
+    await tamper(owner, change)
+    assert told(await verified(ledger)) == [(Fault.POLICY_ALTERED, f"entry {ENTRIES}")]
+
+
+async def test_a_version_of_the_rules_that_came_later_leaves_older_seals_good_and_so_do_seals_without(
+    ledger: Database, tmp_path: Path
+) -> None:
+    await seal(ledger, tmp_path, 500)
+    async with ledger.unit_of_work(1) as uow:
+        known = await policy_store.get(uow, 1)
+        assert known is not None
+        await policy_store.insert(
+            uow, 2, known.effective_from + timedelta(days=1), known.body, UUID(int=1), UUID(int=2)
+        )
+    await seal(ledger, tmp_path)
+    async with ledger.unit_of_work(1) as uow:
+        newest = seal_form.checked((await seals.newest(uow))[0], None)
+    old = seal_form.checked(
+        seal_form.sign(
+            seals.load_key(tmp_path),
+            community_id=1,
+            entry_number=ENTRIES,
+            hash_=newest.hash,
+            merkle_root=newest.merkle_root,
+            algorithm="sha256",
+            sealed_at=NOON,
+        ),
+        None,
+    )
+    assert old.policies is None
+    found = await verified(ledger, seals=[old])
+    assert found.sound, found.findings
 
 
 async def test_what_is_posted_meanwhile_does_not_disturb_it(ledger: Database, app_url: str) -> None:

@@ -26,6 +26,7 @@ class Fault(StrEnum):
     SEALS_MISSING = "seals_missing"  # a seal was made or sent away that is not kept any more
     BELOW_FLOOR = "below_floor"  # an entry took more from an account than it had
     COMMODITIES_MIXED = "commodities_mixed"  # a line moves between accounts of different commodities
+    POLICY_ALTERED = "policy_altered"  # the policy versions are not those that were sealed
     MERKLE_MISMATCH = "merkle_mismatch"  # a stored node of the tree is not what its entries give, or is gone
 
 

@@ -19,7 +19,7 @@ import msgspec
 from pointsbank.domain import chain, merkle
 from pointsbank.domain.accounts import Commodity
 from services.ledger.batch import account_id
-from services.ledger.proof import line_form, seal_form
+from services.ledger.proof import line_form, policy_form, seal_form
 from services.ledger.proof.faults import Fault, FileFault, Finding, Findings
 from services.ledger.proof.line_form import WrittenAccount, WrittenLine
 from services.ledger.proof.seal_form import SealedHead, SealUnreadable
@@ -68,6 +68,7 @@ class Header(msgspec.Struct, frozen=True):
     head: line_form.Hash
     exported_at: str
     seals: list[Any]
+    policies: list[dict[str, Any]] | None = None
 
 
 class _AccountLine(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -168,6 +169,20 @@ class _Journal:
                 continue
             self._seals.setdefault(seal.entry_number, []).append(seal)
         self._meet(0)
+        self._check_policies()
+
+    def _check_policies(self) -> None:
+        """Hold the policy versions in the file, if it has them, against those under the seals."""
+        if self._header.policies is None:
+            return
+        try:
+            known = policy_form.digests(self._header.policies)
+        except KeyError as error:
+            raise Unreadable from error
+        for seals in self._seals.values():
+            for seal in seals:
+                if seal.policies is not None and seal.policies not in known:
+                    self._findings.add(Fault.POLICY_ALTERED, f"entry {seal.entry_number}")
 
     def add_account(self, account: WrittenAccount, place: int) -> None:
         """Take an account; its id must be the one that its code gives."""

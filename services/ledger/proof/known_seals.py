@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pointsbank.domain import chain, merkle
 from pointsbank.platform.database import UnitOfWork
-from services.ledger.proof import audit_store, merkle_store, seal_form
+from services.ledger.proof import audit_store, merkle_store, policy_form, seal_form
 from services.ledger.proof.faults import Fault, Findings
 from services.ledger.proof.ranges import TILE
 from services.ledger.proof.seal_form import SealedHead, SealUnreadable
@@ -73,6 +73,10 @@ async def known_seals(
         findings.add(Fault.SEALS_MISSING, f"entry {whole * TILE}")
     behind = [seal for seal in kept if seal.entry_number > start]
     unique = {(seal.entry_number, seal.hash, seal.merkle_root): seal for seal in (*behind, *stored)}
+    policies = policy_form.digests(await audit_store.policies(uow))
+    for seal in unique.values():
+        if seal.policies is not None and seal.policies not in policies:
+            findings.add(Fault.POLICY_ALTERED, f"entry {seal.entry_number}")
     ordered = sorted(unique.values(), key=lambda seal: seal.entry_number)
     return KnownSeals(len(behind), len(stored), tuple(ordered))
 

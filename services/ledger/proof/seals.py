@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pointsbank.domain import chain, merkle
 from pointsbank.domain.errors import DomainError, NotFound
 from pointsbank.platform.database import UnitOfWork
-from services.ledger.proof import audit_store, seal_form, tree
+from services.ledger.proof import audit_store, policy_form, seal_form, tree
 from services.ledger.proof.seal_form import SealedHead, SealUnreadable
 
 __all__ = ["SealNotContinued", "SealUnreadable", "SealedHead"]
@@ -93,6 +93,7 @@ async def seal_head(
         merkle_root=root,
         algorithm=head["algorithm"],
         sealed_at=uow.clock.now(),
+        policies=policy_form.digest(await audit_store.policies(uow)),
     )
     checked = seal_form.checked(seal, None)
     await audit_store.insert_seal(
@@ -105,6 +106,7 @@ async def seal_head(
             "public_key": checked.public_key,
             "signature": bytes.fromhex(seal["signature"]),
             "sealed_at": checked.sealed_at,
+            "policies": checked.policies,
         },
     )
     return json.dumps(seal)
