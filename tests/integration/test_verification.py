@@ -367,7 +367,7 @@ async def test_a_kept_seal_by_another_key_is_forged_to_who_knows_the_key(
     await tamper(owner, "DELETE FROM bank.seals")
     key = seals.load_key(tmp_path).public_key().public_bytes_raw()
     found = told(await verified(ledger, seals=[kept], public_key=key))
-    assert found[0] == (Fault.SEAL_FORGED, f"entry {ENTRIES}")
+    assert (Fault.SEAL_FORGED, f"entry {ENTRIES}") in found
 
 
 async def test_seals_taken_away_are_missed_by_the_nodes_that_only_sealing_stores(
@@ -465,7 +465,11 @@ async def test_rules_altered_behind_a_seal_are_told(
 ) -> None:
     await seal(ledger, tmp_path)
     assert (await verified(ledger)).sound
-    await tamper(owner, change)
+    await tamper(
+        owner,
+        f"ALTER TABLE bank.policy_versions DISABLE TRIGGER USER; {change};"
+        "ALTER TABLE bank.policy_versions ENABLE TRIGGER USER",
+    )
     assert told(await verified(ledger)) == [(Fault.POLICY_ALTERED, f"entry {ENTRIES}")]
 
 
