@@ -120,6 +120,13 @@ class NotReady(DomainError):
 
 
 @dataclass(eq=False)
+class TooManyReaders(DomainError):
+    """As many as may are having this read or recomputed just now."""
+
+    code = "too_many_readers"
+
+
+@dataclass(eq=False)
 class InternalError(DomainError):
     """A fault of ours; its inside is in the log only."""
 
@@ -158,6 +165,7 @@ STATUSES: Mapping[str, int] = {
     "not_ready": 503,
     "posting_overloaded": 503,
     "posting_undecided": 503,
+    "too_many_readers": 503,
 }
 """Status by code; a refusal that is not named here is the request's own fault: 422."""
 

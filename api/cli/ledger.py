@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import BinaryIO
 
 import click
 from rich.console import Console
@@ -25,6 +22,7 @@ from rich.progress import (
 from sqlalchemy.exc import DBAPIError
 
 from api.cli.connection import app_database
+from api.cli.output import STDOUT, output_file
 from api.cli.runtime import data_option, read_settings
 from api.web.words import catalogues
 from pointsbank.domain.errors import InvalidValue
@@ -38,8 +36,6 @@ from services.ledger.exchange.source import Books, Part
 from services.ledger.proof import seals
 from services.people import service as people
 from services.people.views import CommunityInfo
-
-STDOUT = Path("-")
 
 FAULTS: dict[JournalFileFault, str] = {
     JournalFileFault.UNREADABLE: "this is no line of a journal",
@@ -55,6 +51,9 @@ FAULTS: dict[JournalFileFault, str] = {
     JournalFileFault.FLOOR: "the entry takes more from an account than it has",
     JournalFileFault.CUT_SHORT: "the file ends before the last entry it promises",
     JournalFileFault.HEAD: "the last hash is not the head that the file names",
+    JournalFileFault.SEAL: (
+        "a seal in its first line is not whole, not of this journal, or not by the key in the data directory"
+    ),
     JournalFileFault.REFUSED: "the ledger would not record the entry",
 }
 
@@ -155,7 +154,7 @@ async def _export(settings: Settings, wish: Wish) -> Books:
         try:
             community = await _community(database, wish.community)
             path = seals.seals_file(settings.data, community.id)
-            with _bar() as tell, _output(wish.output) as file:
+            with _bar() as tell, output_file(wish.output) as file:
                 async with database.unit_of_work(community.id, snapshot=True) as uow:
                     return await export(
                         uow,
@@ -175,7 +174,8 @@ async def _import(settings: Settings, path: Path) -> Imported:
         database = Database(url, pool_size=2)
         try:
             with _bar() as tell:
-                done = await import_journal(database, path, progress=tell)
+                key = seals.known_key(settings.data)
+                done = await import_journal(database, path, progress=tell, public_key=key)
         finally:
             await database.close()
     # Outside the database, where seals belong.
@@ -194,25 +194,6 @@ async def _community(database: Database, code: str | None) -> CommunityInfo:
     if not fitting:
         raise click.ClickException(f"there is no such community (there is: {codes})")
     raise click.ClickException(f"--community CODE is needed, one of: {codes}")
-
-
-@contextlib.contextmanager
-def _output(path: Path) -> Iterator[BinaryIO]:
-    """Give a file to write that takes the place of ``path`` when all is well, and is gone otherwise."""
-    if path == STDOUT:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from api.cli.connection import app_database
+from api.cli.output import output_file
 from api.cli.runtime import data_option, read_settings
 from pointsbank.domain import accounts
 from pointsbank.domain.errors import DomainError, NotFound
@@ -27,6 +28,7 @@ from services.people.views import CommunityInfo
 
 SHOWN_FINDINGS_MAX = 20
 KEY_BYTES = 32
+NOT_CONTINUED = "the journal does not go on from the last seal kept: nothing was signed; run audit verify"
 ACCOUNTS = {"points": accounts.available, "minutes": accounts.service}
 
 
@@ -44,6 +46,19 @@ class Wish:
 
 def _day(_context: click.Context, _parameter: click.Parameter, value: Any) -> date | None:
     return None if value is None else value.date()
+
+
+def public_key(_context: click.Context, _parameter: click.Parameter, value: str | None) -> bytes | None:
+    """Return the bytes of a public key given in hex."""
+    if value is None:
+        return None
+    try:
+        key = bytes.fromhex(value)
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise click.ClickException("--key: a public key is 64 hex digits")
+    return key
 
 
 day_type = click.DateTime(["%Y-%m-%d"])
@@ -84,31 +99,35 @@ def prove(
         document = asyncio.run(_prove(settings, wish))
     except NotFound as error:
         raise click.ClickException(f"there is no such {error.what.replace('_', ' ')}") from None
+    except seals.SealNotContinued:
+        raise click.ClickException(NOT_CONTINUED) from None
     except DomainError as error:
         raise click.ClickException(f"cannot be proven: {error.code}") from None
     try:
-        output.write_text(json.dumps(document, indent=1) + "\n")
+        with output_file(output) as file:
+            file.write(json.dumps(document, indent=1).encode() + b"\n")
     except OSError as error:
         raise click.ClickException(f"{output} cannot be written: {error.strerror}") from None
-    unproven = f", {len(document['unproven'])} newer than any seal" if document["unproven"] else ""
+    newer = len(document["unproven"]) + ("before_unproven" in document)
+    unproven = f", {newer} newer than any seal" if newer else ""
     click.echo(f"{output}: {document['pointsbank']}, {len(document['lines'])} lines proven{unproven}")
 
 
 @click.command("verify-file")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
-    "--key", required=True, help="The public key of the seals, 64 hex digits, known from elsewhere."
+    "--key",
+    required=True,
+    callback=public_key,
+    help="The public key of the seals, 64 hex digits, known from elsewhere.",
 )
-def verify_file(file: Path, key: str) -> None:
+@click.option(
+    "--unsealed", is_flag=True, help="Accept what is newer than the last seal, which nothing proves."
+)
+def verify_file(file: Path, key: bytes, unsealed: bool) -> None:
     """Check an exported statement, certificate or whole journal offline, with the public key alone."""
     try:
-        public_key = bytes.fromhex(key)
-    except ValueError:
-        public_key = b""
-    if len(public_key) != KEY_BYTES:
-        raise click.ClickException("--key: a public key is 64 hex digits")
-    try:
-        report = check_file(file, public_key)
+        report = check_file(file, key, unsealed=unsealed)
     except OSError as error:
         raise click.ClickException(f"{file} cannot be read: {error.strerror}") from None
     _tell(report)
@@ -117,9 +136,13 @@ def verify_file(file: Path, key: str) -> None:
         first = report.findings[0]
         counted = "one fault" if faults == 1 else f"{faults} faults, the first"
         raise click.ClickException(f"{counted} at {first.where}: {first.fault}")
-    click.echo(
-        "everything in it holds" if report.seals else "it is whole in itself, but no seal vouches for it"
-    )
+    rest = report.entries - report.proven
+    if not report.seals or (not report.proven and (rest or not report.sums)):
+        click.echo("it is whole in itself, but no seal vouches for it")
+    elif rest:
+        click.echo(f"what the seal covers holds; no seal vouches for the other {rest} entries")
+    else:
+        click.echo("everything in it holds")
 
 
 def _tell(report: FileReport) -> None:
@@ -130,6 +153,8 @@ def _tell(report: FileReport) -> None:
         + (f" of {report.sealed_at:%Y-%m-%d %H:%M} UTC" if report.sealed_at else "")
         + sums
     )
+    if report.holds:
+        click.echo(f"  not under the chain, proven by nothing: {report.holds} holds")
     for finding in report.findings[:SHOWN_FINDINGS_MAX]:
         click.echo(f"  {finding.where}: {finding.fault}")
 
@@ -144,7 +169,8 @@ async def _prove(settings: Settings, wish: Wish) -> dict[str, Any]:
                 line = None
                 async with database.unit_of_work(community.id) as uow:
                     if await seals.is_due(uow):
-                        line = await seals.seal_head(uow, seals.load_key(settings.data))
+                        last = seals.last_kept(seals.seals_file(settings.data, community.id), community.id)
+                        line = await seals.seal_head(uow, seals.load_key(settings.data), last=last)
                 if line is not None:
                     await jobs.publish(settings.data, community.id, [line], webhook)
             async with database.unit_of_work(community.id, snapshot=True) as uow:
@@ -154,7 +180,8 @@ async def _prove(settings: Settings, wish: Wish) -> dict[str, Any]:
                 member = found[0]
                 from_ = local_day(wish.first, community.timezone)[0]
                 to = local_day(wish.last, community.timezone)[1]
-                return await proofs.statement(uow, ACCOUNTS[wish.of](member.ledger_ref), from_, to)
+                document = await proofs.statement(uow, ACCOUNTS[wish.of](member.ledger_ref), from_, to)
+            return proofs.signed(document, seals.load_key(settings.data))
         finally:
             await database.close()
 

@@ -15,18 +15,19 @@ from litestar.params import FromPath, QueryParameter
 
 from api.auth import ANYONE
 from api.dependencies import desk
+from api.gate import Gate
 from api.http.wire import NUMBER_MAX
 from pointsbank.domain.errors import NotFound
 from services.ledger.proof import seals
 from services.people import service as people
 
-READERS_MAX = 4
-"""Readers at once: who may call without a name takes no more of the database than this; others wait."""
+READERS_MAX, WAITING_MAX = 4, 8
+"""Readers at once: who may call without a name takes no more than this; some wait, the rest is refused."""
 
 CACHE_SECONDS = 30
 PAGE_DEFAULT = 20
 
-_readers = asyncio.Semaphore(READERS_MAX)
+_readers = Gate(READERS_MAX, WAITING_MAX)
 
 Before = Annotated[int | None, QueryParameter(ge=1, le=NUMBER_MAX)]
 Limit = Annotated[int, QueryParameter(ge=1, le=seals.SEALS_SHOWN_MAX)]
@@ -41,21 +42,31 @@ async def published(
 ) -> Response[dict[str, Any]]:
     """Return a community's seals, newest first, and the public key. before: go on from that entry number.
 
-    Raises NotFound.
+    They are those of the file outside the database, where it and the key are; else the database's copy
+    (``source`` says which). The key is never one that only the database names. Raises NotFound,
+    TooManyReaders.
     """
-    database = desk(request).database
-    async with _readers:
-        async with database.session() as session:
+    at = desk(request)
+    async with _readers.enter():
+        async with at.database.session() as session:
             found = [each for each in await people.communities(session) if each.code == code]
         if not found:
             raise NotFound(what="community")
-        async with database.unit_of_work(found[0].id) as uow:
-            newest = await seals.newest(uow, before=before, limit=limit)
+        path, key = seals.seals_file(at.settings.data, found[0].id), seals.known_key(at.settings.data)
+        kept = key is not None and path.exists()
+        if key is not None and kept:
+            newest = await asyncio.to_thread(
+                seals.newest_kept, path, found[0].id, key, before=before, limit=limit
+            )
+        else:
+            async with at.database.unit_of_work(found[0].id) as uow:
+                newest = await seals.newest(uow, before=before, limit=limit)
     return Response(
         {
             "community": code,
             "community_id": found[0].id,
-            "public_key": newest[0]["public_key"] if newest else None,
+            "public_key": key.hex() if key else None,
+            "source": "file" if kept else "database",
             "seals": newest,
             "next_before": newest[-1]["entry_number"] if len(newest) == limit else None,
         },

@@ -11,6 +11,7 @@ from litestar.params import FromPath
 
 from api.auth import may
 from api.dependencies import SignedIn, desk
+from api.gate import RECOMPUTING
 from api.web.forms import do_once, read_form
 from api.web.pages import page
 from api.web.visitor import Visitor, visit
@@ -39,16 +40,20 @@ async def books(request: SignedIn) -> Response[str]:
     """Show the trial balance and the journal, newest first, and the seals.
 
     With ``verify=1`` the newest entries are recomputed; all of them are by the command line, and what that
-    found last is told.
+    found last is told. Raises TooManyReaders.
     """
     sought, after = request.query_params.get("kind", ""), request.query_params.get("after", "")
     kind = EntryKind(sought) if sought in list(EntryKind) else None
     start = int(after) if after.isascii() and after.isdigit() and len(after) < 19 else 0
     verified: Verification | None = None
+    at = desk(request)
+    data = at.settings.data
     if request.query_params.get("verify") == "1":
-        async with desk(request).database.unit_of_work(request.auth.community_id, snapshot=True) as snapshot:
-            verified = await verify_recent(snapshot)
-    data = desk(request).settings.data
+        async with (
+            RECOMPUTING.enter(),
+            at.database.unit_of_work(request.auth.community_id, snapshot=True) as snapshot,
+        ):
+            verified = await verify_recent(snapshot, public_key=seals.known_key(data))
     async with visit(request) as (uow, visitor):
         entries = await ledger.entries(uow, after=start, limit=ENTRIES_SHOWN, kind=kind, newest_first=True)
         return page(
@@ -62,7 +67,7 @@ async def books(request: SignedIn) -> Response[str]:
             more=entries[-1].number if len(entries) == ENTRIES_SHOWN else None,
             formats=[each.value for each in Format],
             verification=_told(visitor.words, verified) if verified else None,
-            last=_last(visitor.words, last_verification.recall(data, uow.community_id)),
+            last=_last(visitor.words, last_verification.recall(data, uow.community_id), uow.clock.now()),
             seals=[
                 each | {"at": datetime.fromisoformat(each["sealed_at"])}
                 for each in await seals.newest(uow, limit=SEALS_SHOWN)
@@ -88,17 +93,20 @@ def _told(words: Words, verified: Verification) -> dict[str, Any]:
     return {"sound": verified.sound, "sentence": sentence}
 
 
-def _last(words: Words, last: LastVerification | None) -> dict[str, Any] | None:
-    """Tell what the last whole verification found."""
+def _last(words: Words, last: LastVerification | None, now: datetime) -> dict[str, Any] | None:
+    """Tell what the last whole verification found, and whether it is one to rely on."""
     if last is None:
         return None
-    sentence = words.t(
-        "books.last_sound" if last.sound else "books.last_unsound",
-        at=f"{words.day(last.at)} {words.clock(last.at)}",
-        entries=words.whole(last.entries),
-        faults=last.faults,
-    )
-    return {"sound": last.sound, "sentence": sentence}
+    at = f"{words.day(last.at)} {words.clock(last.at)}"
+    if last.failed:
+        sentence = words.t("books.last_failed", at=at, reason=last.failed)
+    elif not last.sound:
+        sentence = words.t("books.last_unsound", at=at, entries=words.whole(last.entries), faults=last.faults)
+    elif last.is_stale(now):
+        sentence = words.t("books.last_stale", at=at)
+    else:
+        sentence = words.t("books.last_sound", at=at, entries=words.whole(last.entries))
+    return {"sound": last.sound and not last.is_stale(now), "sentence": sentence}
 
 
 @get(SETTLEMENT, opt=may(*READERS), include_in_schema=False)

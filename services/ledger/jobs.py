@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import structlog
 
+from pointsbank.domain.errors import DomainError
 from pointsbank.platform.clock import local_date, local_day
 from pointsbank.platform.database import Database, UnitOfWork
 from services.ledger import expiry, store
@@ -19,6 +20,9 @@ log = structlog.get_logger(__name__)
 
 WEBHOOK_SECONDS_MAX = 10.0
 SEALS_PER_POST_MAX = 100
+AGAIN_AFTER = timedelta(hours=1)
+"""When a verification that failed is tried again."""
+
 DAYS_BACK_MAX = 31
 """Ended days that get a seal of their own when nothing ran for long; one seal covers all before."""
 
@@ -35,7 +39,7 @@ async def seal_due(
 
     directory: the data directory, which holds the key and the seals. webhook: where new seals are posted.
     Returns how many seals were made. A crash after the commit and before the file is written leaves the seal
-    in the database only; the next seal covers it.
+    in the database only; the next seal covers it. Raises SealNotContinued: nothing is signed.
     """
     now = uow.clock.now()
     head = await audit_store.head(uow)
@@ -51,11 +55,20 @@ async def seal_due(
         grown = head["entry_number"] > (numbers[-1] if numbers else sealed)
         if grown and (last is None or last["sealed_at"] <= now - every):
             numbers.append(head["entry_number"])
-    key = seals.load_key(directory) if numbers else None
-    lines = [await seals.seal_head(uow, key, number=number) for number in numbers if key is not None]
+    lines = await _seal(uow, directory, numbers) if numbers else []
     if lines:
         uow.after_commit(lambda: publish(directory, uow.community_id, lines, webhook))
     return len(lines)
+
+
+async def _seal(uow: UnitOfWork, directory: Path, numbers: list[int]) -> list[str]:
+    key = seals.load_key(directory)
+    last = seals.last_kept(seals.seals_file(directory, uow.community_id), uow.community_id)
+    try:
+        return [await seals.seal_head(uow, key, number=number, last=last) for number in numbers]
+    except seals.SealNotContinued:
+        log.error("seal_not_continued", community=uow.community_id, entry=last.entry_number if last else 0)
+        raise
 
 
 async def verify_if_day_ended(
@@ -63,14 +76,28 @@ async def verify_if_day_ended(
 ) -> Verification | None:
     """Recompute the whole journal once a local day, and keep what was found for the page of the books.
 
-    Give it a snapshot unit of work. A fault is an error in the log; nothing else stops.
+    Give it a snapshot unit of work. A fault is an error in the log; nothing else stops. A verification that
+    fails is kept as failed, and tried again within the day. Raises what made it fail.
     """
     now = uow.clock.now()
     last = last_verification.recall(directory, uow.community_id)
     if last is not None and local_date(last.at, timezone) >= local_date(now, timezone):
-        return None
-    kept = seals.read_seals(seals.seals_file(directory, uow.community_id))
-    verification = await verify(uow, seals=kept, processes=processes)
+        again = last.failed and last.at <= now - AGAIN_AFTER
+        if not again:
+            return None
+    path = seals.seals_file(directory, uow.community_id)
+    try:
+        verification = await verify(
+            uow,
+            seals=seals.read_seals(path),
+            sent=seals.sent_count(path),
+            public_key=seals.known_key(directory),
+            processes=processes,
+        )
+    except Exception as error:
+        reason = error.code if isinstance(error, DomainError) else type(error).__name__
+        last_verification.remember_failure(directory, uow.community_id, reason, now)
+        raise
     last_verification.remember(directory, uow.community_id, verification, now)
     if not verification.sound:
         first = verification.findings[0]
@@ -88,8 +115,7 @@ async def publish(directory: Path, community_id: int, lines: list[str], webhook:
         seals.append_seal(path, line)
     if webhook is None:
         return
-    mark = path.with_suffix(".sent")
-    sent = int(mark.read_text()) if mark.exists() else 0
+    mark, sent = seals.sent_mark(path), seals.sent_count(path)
     kept = [line for line in path.read_text().splitlines() if line.strip()]
     while sent < len(kept):
         part = kept[sent : sent + SEALS_PER_POST_MAX]

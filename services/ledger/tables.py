@@ -252,7 +252,10 @@ class HoldRow(BankTable, table=True):
 
 
 class Seal(BankTable, table=True):
-    """A copy of a signed head that has left the machine."""
+    """A copy of a signed head that has left the machine.
+
+    policies: the digest of the policy versions under it; an old seal has none.
+    """
 
     __tablename__ = "seals"
     __table_args__ = (
@@ -267,6 +270,7 @@ class Seal(BankTable, table=True):
     public_key: bytes = Field(sa_type=LargeBinary)
     signature: bytes = Field(sa_type=LargeBinary)
     sealed_at: datetime = moment()
+    policies: bytes | None = Field(default=None, sa_type=LargeBinary, nullable=True)
 
 
 class MerkleNode(BankTable, table=True):

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -87,9 +88,14 @@ async def running(app: Litestar) -> AsyncIterator[None]:
 
 
 @pytest.fixture
-async def app(app_url: str, redis_url: str, clock: FixedClock) -> AsyncIterator[Litestar]:
+async def app(app_url: str, redis_url: str, clock: FixedClock, tmp_path: Path) -> AsyncIterator[Litestar]:
     settings = Settings.model_validate(
-        {"app_database_url": app_url, "redis_url": redis_url, "canteen_secret": CANTEEN_SECRET}
+        {
+            "data": tmp_path,
+            "app_database_url": app_url,
+            "redis_url": redis_url,
+            "canteen_secret": CANTEEN_SECRET,
+        }
     )
     app = create_app(settings, clock=clock)
     async with running(app):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import stat
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,7 +21,7 @@ from pointsbank.domain.journal import EntryKind, Transfer
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
 from services.ledger import service
-from services.ledger.proof import last_verification, seals
+from services.ledger.proof import last_verification, seal_form, seals
 from tests.integration.test_ledger_walls import tamper
 from tests.ledgers import NOON, entry
 from tests.worlds import small_world
@@ -103,6 +104,11 @@ async def test_a_journal_is_verified_and_the_page_will_know(audited: Desk) -> No
     said = await audited.run("verify", "--processes", "2")
     assert said.code == 0, said.output
     assert f"{audited.code}: {ENTRIES} entries in {2 * ENTRIES} lines, 4 accounts, 0 seals" in said.output
+    assert "0 seals (0 kept outside, 0 in the database)" in said.output
+    assert said.output.endswith("it is sound in itself, but no seal vouches for it\n")
+    await audited.run("seal")
+    said = await audited.run("verify")
+    assert "1 seals (1 kept outside, 1 in the database)" in said.output
     assert said.output.endswith("the journal is sound\n")
     last = last_verification.recall(audited.data, 1)
     assert last is not None
@@ -113,7 +119,7 @@ async def test_a_journal_is_verified_and_the_page_will_know(audited: Desk) -> No
 async def test_since_a_day_and_since_a_number_say_from_where(audited: Desk) -> None:
     by_day = await audited.run("verify", "--since", "2026-03-03")
     assert f"344 entries from entry 257 on in {2 * 344} lines" in by_day.output
-    assert by_day.output.endswith("the journal is sound from there on\n")
+    assert by_day.output.endswith("it is sound in itself from there on, but no seal vouches for it\n")
     by_number = await audited.run("verify", "--since", "301")
     assert by_number.output == by_day.output
     assert last_verification.recall(audited.data, 1) is None, "it was not a whole verification"
@@ -135,6 +141,70 @@ async def test_a_tampered_journal_is_named_and_the_command_fails(
     assert last.findings[0] == ("entry_altered", "entry 300")
 
 
+async def test_a_seal_by_another_key_than_the_one_here_is_a_fault(audited: Desk) -> None:
+    await audited.run("seal")
+    key = seals.load_key(audited.data).public_key().public_bytes_raw().hex()
+    (audited.data / seals.KEY_FILE).unlink()
+    assert (await audited.run("verify")).code == 0, "no key is known here"
+    other = seals.load_key(audited.data)
+    said = await audited.run("verify")
+    assert said.code == 1
+    assert f"  entry {ENTRIES}: seal_forged\n" in said.output
+    assert (await audited.run("verify", "--key", key)).code == 0
+    said = await audited.run("verify", "--key", other.public_key().public_bytes_raw().hex())
+    assert "seal_forged" in said.output
+    assert (await audited.run("verify", "--key", "ab")).code == 1
+
+
+async def test_nothing_is_not_sound(app_url: str, database: Database, tmp_path: Path) -> None:
+    said = await Desk(app_url, tmp_path, "", "").run("verify")
+    assert said.code == 1
+    assert "there is no community" in said.output
+
+
+async def test_seals_of_a_journal_that_is_not_here_are_a_fault(audited: Desk) -> None:
+    sealed = json.loads((await audited.run("seal")).output)
+    path, key = audited.data / "given.jsonl", seals.load_key(audited.data)
+    strange = seal_form.sign(
+        key,
+        community_id=7,
+        entry_number=3,
+        hash_=bytes(32),
+        merkle_root=bytes(32),
+        algorithm="sha256",
+        sealed_at=NOON,
+    )
+    path.write_text(json.dumps(sealed) + "\n")
+    assert (await audited.run("verify", "--seals", path)).code == 0
+    path.write_text(json.dumps(sealed) + "\n" + json.dumps(strange) + "\n")
+    said = await audited.run("verify", "--seals", path)
+    assert said.code == 1
+    assert "seals of community 7: seal_mismatch" in said.output
+
+
+async def test_a_journal_that_does_not_go_on_from_its_seals_is_not_sealed_and_that_is_said_in_one_line(
+    audited: Desk,
+) -> None:
+    other = seal_form.sign(
+        seals.load_key(audited.data),
+        community_id=1,
+        entry_number=ENTRIES,
+        hash_=bytes(32),
+        merkle_root=bytes(32),
+        algorithm="sha256",
+        sealed_at=NOON,
+    )
+    seals.append_seal(seals.seals_file(audited.data, 1), json.dumps(other))
+    said = await audited.run("seal")
+    assert said.code == 1
+    assert "does not go on from the last seal kept: nothing was signed" in said.output
+    days = ("--from", "2026-03-03", "--to", "2026-03-03")
+    said = await audited.run("prove", "--member", audited.member, *days, "-o", audited.data / "x.json")
+    assert said.code == 1
+    assert "nothing was signed" in said.output
+    assert len(seals.read_seals(seals.seals_file(audited.data, 1))) == 1
+
+
 async def test_a_seal_is_written_to_the_file_and_printed_for_paper(audited: Desk) -> None:
     said = await audited.run("seal", "--print")
     (sealed,) = seals.read_seals(seals.seals_file(audited.data, 1))
@@ -151,6 +221,7 @@ async def test_a_member_gets_a_certificate_that_anybody_can_check(audited: Desk)
     days = ("--from", "2026-03-03", "--to", "2026-03-03")
     said = await audited.run("prove", "--member", audited.member, "--of", "minutes", *days, "-o", file)
     assert said.output == f"{file}: certificate, {ENTRIES // 2} lines proven\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600, "it names a member's account"
     key = seals.load_key(audited.data).public_key().public_bytes_raw().hex()
     checked = await audited.run("verify-file", file, "--key", key)
     assert checked.code == 0, checked.output
@@ -164,9 +235,13 @@ async def test_without_sealing_first_the_lines_are_told_to_be_unproven(audited: 
     days = ("--from", "2026-03-02", "--to", "2026-03-03")
     said = await audited.run("prove", "--member", audited.member, *days, "--no-seal", "-o", file)
     assert said.output == f"{file}: statement, 0 lines proven, {ENTRIES} newer than any seal\n"
-    checked = await audited.run("verify-file", file, "--key", "00" * 32)
+    key = seals.load_key(audited.data).public_key().public_bytes_raw().hex()
+    checked = await audited.run("verify-file", file, "--key", key)
     assert checked.code == 1
     assert "the first at entry 1: unproven" in checked.output
+    accepted = await audited.run("verify-file", file, "--key", key, "--unsealed")
+    assert accepted.code == 0
+    assert accepted.output.endswith("no seal vouches for it\n")
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pointsbank.domain import accounts, chain
 from pointsbank.domain.accounts import Commodity
@@ -19,18 +21,26 @@ from services.ledger.exchange import export_store, journal_file, journal_import
 from services.ledger.exchange.exports import Format
 from services.ledger.exchange.journal_file import JournalFileDamaged, JournalFileFault
 from services.ledger.exchange.journal_import import AnotherJournalThere, Imported
-from services.ledger.proof import audit_store
+from services.ledger.proof import audit_store, seal_form, seals
 from services.ledger.proof.verification import verify
 from tests.journals import MEMBERS, PARTNER, earning, exported, fill, varied_journal
 from tests.ledgers import bare_ledger
 
-SEAL = {"community_id": 1, "entry_number": 3, "hash": "00" * 32, "signature": "11" * 64}
 Change = Callable[[list[dict[str, Any]]], None]
 
 
-async def bring_in(database: Database, path: Path) -> Imported:
+async def bring_in(database: Database, path: Path, public_key: bytes | None = None) -> Imported:
     """Restore without telling anybody how far it is."""
-    return await journal_import.import_journal(database, path, progress=lambda _step, _done, _of: None)
+    return await journal_import.import_journal(
+        database, path, progress=lambda _step, _done, _of: None, public_key=public_key
+    )
+
+
+async def sealed(database: Database, directory: Path) -> dict[str, Any]:
+    """Seal the third entry with the directory's key."""
+    async with database.unit_of_work(1) as uow:
+        seal: dict[str, Any] = json.loads(await seals.seal_head(uow, seals.load_key(directory), number=3))
+    return seal
 
 
 def without_moment(path: Path) -> list[str]:
@@ -61,7 +71,7 @@ async def test_an_import_gives_the_same_head_balances_statements_and_holds(
 ) -> None:
     await varied_journal(database)
     path = tmp_path / "books.jsonl"
-    books = await exported(database, Format.JSONL, path, seals=(SEAL,))
+    books = await exported(database, Format.JSONL, path, seals=(await sealed(database, tmp_path),))
     done = await bring_in(other_database, path)
     assert (done.entries, done.already, done.header.head) == (books.entries, 0, books.head.hex())
     seen = []
@@ -93,7 +103,7 @@ async def test_the_export_of_an_import_is_the_file_it_was_imported_from(
 ) -> None:
     await varied_journal(database)
     first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
-    await exported(database, Format.JSONL, first, seals=(SEAL,))
+    await exported(database, Format.JSONL, first, seals=(await sealed(database, tmp_path),))
     done = await bring_in(other_database, first)
     await exported(other_database, Format.JSONL, second, seals=tuple(done.header.seals))
     assert without_moment(second) == without_moment(first)
@@ -102,7 +112,8 @@ async def test_the_export_of_an_import_is_the_file_it_was_imported_from(
 async def test_the_first_line_says_what_a_check_needs(database: Database, tmp_path: Path) -> None:
     await varied_journal(database)
     path = tmp_path / "books.jsonl"
-    books = await exported(database, Format.JSONL, path, seals=(SEAL,))
+    seal = await sealed(database, tmp_path)
+    books = await exported(database, Format.JSONL, path, seals=(seal,))
     header, *rest = (json.loads(line) for line in path.read_text().splitlines())
     assert {name: header[name] for name in ("pointsbank", "format", "community_id", "algorithm")} == {
         "pointsbank": "journal",
@@ -110,7 +121,7 @@ async def test_the_first_line_says_what_a_check_needs(database: Database, tmp_pa
         "community_id": 1,
         "algorithm": "sha256",
     }
-    assert (header["entries"], header["head"], header["seals"]) == (books.entries, books.head.hex(), [SEAL])
+    assert (header["entries"], header["head"], header["seals"]) == (books.entries, books.head.hex(), [seal])
     kinds = ["account" if "account" in each else "hold" if "hold" in each else "line" for each in rest]
     assert kinds == sorted(kinds)
     assert rest[-1]["hash"] == header["head"]
@@ -321,6 +332,70 @@ async def test_a_damaged_or_forged_file_is_refused_by_what_is_wrong_with_it(
         await bring_in(other_database, changed(path, change))
     assert refused.value.fault == fault
     assert await count(other_database, "journal_lines") == 0
+
+
+def _signed(key: Ed25519PrivateKey, seal: dict[str, Any], **changed: Any) -> dict[str, Any]:
+    facts = {
+        "community_id": seal["community_id"],
+        "entry_number": seal["entry_number"],
+        "hash_": bytes.fromhex(seal["hash"]),
+        "merkle_root": bytes.fromhex(seal["merkle_root"]),
+    }
+    at = datetime.fromisoformat(seal["sealed_at"])
+    return seal_form.sign(key, algorithm=seal["algorithm"], sealed_at=at, **(facts | changed))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"community_id": 2},
+        {"entry_number": 4},
+        {"entry_number": 0},
+        {"entry_number": 10**6},
+        {"hash_": bytes(32)},
+        {"merkle_root": bytes(32)},
+    ],
+)
+async def test_a_seal_that_is_not_of_the_files_journal_is_refused_before_anything_is_written(
+    database: Database, other_database: Database, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    await varied_journal(database)
+    path, key = tmp_path / "books.jsonl", seals.load_key(tmp_path)
+    good = await sealed(database, tmp_path)
+    await exported(database, Format.JSONL, path, seals=(good, _signed(key, good, **change)))
+    with pytest.raises(JournalFileDamaged) as refused:
+        await bring_in(other_database, path)
+    assert refused.value.fault == JournalFileFault.SEAL
+    assert await count(other_database, "communities") == 0
+
+
+async def test_a_seal_that_is_none_or_by_another_key_is_refused(
+    database: Database, other_database: Database, tmp_path: Path
+) -> None:
+    await varied_journal(database)
+    path = tmp_path / "books.jsonl"
+    good = await sealed(database, tmp_path)
+    key = seals.load_key(tmp_path).public_key().public_bytes_raw()
+    for seal in (
+        good | {"signature": "11" * 64},
+        good | {"more": 1},
+        _signed(Ed25519PrivateKey.generate(), good),
+    ):
+        await exported(database, Format.JSONL, path, seals=(seal,))
+        with pytest.raises(JournalFileDamaged) as refused:
+            await bring_in(other_database, path, key)
+        assert refused.value.fault == JournalFileFault.SEAL
+    await exported(database, Format.JSONL, path, seals=(good,))
+    assert (await bring_in(other_database, path, key)).entries
+
+
+async def test_a_first_line_as_long_as_many_seals_make_it_is_read(database: Database, tmp_path: Path) -> None:
+    await varied_journal(database)
+    path = tmp_path / "books.jsonl"
+    await exported(database, Format.JSONL, path, seals=tuple([await sealed(database, tmp_path)] * 40_000))
+    with path.open("rb") as file:
+        assert len(file.readline()) > journal_file.LINE_BYTES_MAX
+    assert len(journal_file.read_header(path).seals) == 40_000
 
 
 async def test_half_a_line_at_the_end_is_refused(

@@ -16,19 +16,19 @@ from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from api.cli.audit import audit
-from pointsbank.domain import accounts, chain
+from pointsbank.domain import accounts, chain, merkle
 from pointsbank.domain.accounts import AccountCode, Commodity
 from pointsbank.domain.errors import InvalidValue, NotFound
-from pointsbank.domain.journal import EntryKind, Transfer
+from pointsbank.domain.journal import EntryKind, Transfer, reversal
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
 from services.ledger import service
 from services.ledger.batch import account_id
-from services.ledger.proof import line_form, proof_store, proofs, seals
+from services.ledger.proof import audit_store, line_form, proof_store, proofs, seal_form, seals
 from services.ledger.proof.faults import Fault, FileFault
 from services.ledger.proof.file_check import FileReport
 from services.ledger.proof.proof_check import check_file
-from tests.ledgers import NOON, bare_ledger, entry, grant, move
+from tests.ledgers import NOON, bare_ledger, entry, grant, move, origin
 
 MEMBER, OTHER = UUID(int=101), UUID(int=102)
 DAY = timedelta(days=1)
@@ -81,10 +81,19 @@ async def proven(ledger: Database, code: AccountCode, first: int = 1, days: int 
         return await proofs.statement(uow, code, start, start + days * DAY)
 
 
-def checked(document: dict[str, Any], tmp_path: Path, public: bytes) -> FileReport:
+def checked(document: dict[str, Any], tmp_path: Path, public: bytes, *, unsealed: bool = False) -> FileReport:
+    """Check a document as the bank would have signed it."""
+    facts = {name: value for name, value in document.items() if name != "signature"}
+    signed = proofs.signed(facts, seals.load_key(tmp_path))
+    return checked_as_it_is(signed, tmp_path, public, unsealed=unsealed)
+
+
+def checked_as_it_is(
+    document: dict[str, Any], tmp_path: Path, public: bytes, *, unsealed: bool = False
+) -> FileReport:
     path = tmp_path / "file.json"
     path.write_text(json.dumps(document))
-    return check_file(path, public)
+    return check_file(path, public, unsealed=unsealed)
 
 
 def told(report: FileReport) -> list[tuple[str, str]]:
@@ -176,7 +185,10 @@ async def test_a_certificate_that_claims_more_minutes_is_found(
 async def test_another_key_proves_nothing(ledger: Database, tmp_path: Path) -> None:
     document = await proven(ledger, accounts.available(MEMBER))
     other = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
-    assert told(checked(document, tmp_path, other))[0] == (Fault.SEAL_FORGED, "seal")
+    assert told(checked(document, tmp_path, other))[:2] == [
+        (FileFault.DOCUMENT_ALTERED, "file"),
+        (Fault.SEAL_FORGED, "seal"),
+    ]
 
 
 async def test_lines_newer_than_the_seal_are_listed_as_unproven(
@@ -187,6 +199,84 @@ async def test_lines_newer_than_the_seal_are_listed_as_unproven(
     document = await proven(ledger, accounts.available(MEMBER))
     assert [line["number"] for line in document["unproven"]] == [number]
     assert told(checked(document, tmp_path, public)) == [(FileFault.UNPROVEN, f"entry {number}")]
+
+
+async def test_an_honest_file_whose_opening_is_newer_than_the_seal_is_unproven_and_not_tampered_with(
+    ledger: Database, tmp_path: Path, public: bytes
+) -> None:
+    async with ledger.unit_of_work(1) as uow:
+        number = (await service.post(uow, grant(MEMBER, 7, "late"))).number
+    document = await proven(ledger, accounts.available(MEMBER), first=3)
+    assert told(checked(document, tmp_path, public)) == [(FileFault.UNPROVEN, f"entry {number}")]
+    accepted = checked(document, tmp_path, public, unsealed=True)
+    assert accepted.sound
+    assert (accepted.entries, accepted.proven) == (1, 0)
+    document["opening"] = document["closing"] = 1
+    assert told(checked(document, tmp_path, public, unsealed=True)) == [(FileFault.SUM_MISMATCH, "opening")]
+
+
+def _cut_the_last(document: dict[str, Any]) -> None:
+    document["lines"].pop()
+    last, mine = document["lines"][-1]["line"], document["account"]["id"]
+    document["closing"] = last["debit_after"] if last["debit"] == mine else last["credit_after"]
+    document["minutes"] = document["closing"] - document["opening"]
+
+
+def _cut_what_was_taken_back(document: dict[str, Any]) -> None:
+    reversal = next(at for at, each in enumerate(document["lines"]) if each["line"]["reverses"])
+    reversed_ = document["lines"][reversal]["line"]["reverses"]
+    document["lines"] = [
+        each
+        for each in document["lines"]
+        if reversed_ not in (each["line"]["number"], each["line"]["reverses"])
+    ]
+
+
+def _tell_an_old_balance(document: dict[str, Any]) -> None:
+    """Nothing happened, says the file, since a line of long ago."""
+    document["before"], document["lines"] = document["lines"][0], []
+    document["opening"] = document["closing"] = document["before"]["line"]["debit_after"]
+    document["minutes"] = 0
+    document["from"] = "2026-03-04T12:00:00.000000+00:00"
+    document["to"] = "2026-03-05T12:00:00.000000+00:00"
+
+
+@pytest.mark.parametrize("change", [_cut_the_last, _cut_what_was_taken_back, _tell_an_old_balance])
+async def test_a_holder_cannot_leave_out_lines_though_all_that_is_left_adds_up(
+    ledger: Database, tmp_path: Path, public: bytes, key: Ed25519PrivateKey, change: Change
+) -> None:
+    async with ledger.unit_of_work(1) as uow:
+        earned = await service.post(
+            uow,
+            entry(
+                "taken-back",
+                [Transfer(accounts.issuance(Commodity.MINUTE), accounts.service(MEMBER), 30)],
+                kind=EntryKind.EARNING,
+            ),
+        )
+        back = reversal(
+            earned.number,
+            [Transfer(accounts.service(MEMBER), accounts.issuance(Commodity.MINUTE), 30)],
+            origin=origin(MEMBER),
+            occurred_at=NOON,
+        )
+        await service.post(uow, back)
+        await service.post(
+            uow,
+            entry(
+                "later",
+                [Transfer(accounts.issuance(Commodity.MINUTE), accounts.service(MEMBER), 5)],
+                kind=EntryKind.EARNING,
+            ),
+        )
+        await seals.seal_head(uow, key)
+    document = proofs.signed(await proven(ledger, accounts.service(MEMBER)), key)
+    assert checked_as_it_is(document, tmp_path, public).sound
+    change(document)
+    assert checked(document, tmp_path, public).sound, "all that is left adds up"
+    assert told(checked_as_it_is(document, tmp_path, public)) == [(FileFault.DOCUMENT_ALTERED, "file")]
+    del document["signature"]
+    assert not checked_as_it_is(document, tmp_path, public).sound
 
 
 async def test_what_cannot_be_proven_is_refused(ledger: Database) -> None:
@@ -314,7 +404,8 @@ async def test_a_journals_file_rewritten_with_all_its_hashes_no_longer_fits_its_
     number = lines[HEADED + 20]["number"]
     found = told(checked_lines(lines, tmp_path, public))
     sealed = sorted(seal["entry_number"] for seal in lines[0]["seals"] if seal["entry_number"] >= number)
-    assert found == [(Fault.SEAL_MISMATCH, f"entry {size}") for size in sealed]
+    assert found[:-1] == [(Fault.SEAL_MISMATCH, f"entry {size}") for size in sealed]
+    assert found[-1][0] == FileFault.UNPROVEN
     assert sealed
 
 
@@ -323,7 +414,98 @@ async def test_a_tail_cut_off_a_journals_file_with_its_header_is_found_by_the_se
 ) -> None:
     lines = (await journal(ledger))[:-1]
     lines[0].update(entries=26, head=lines[-1]["hash"])
-    assert told(checked_lines(lines, tmp_path, public)) == [(Fault.SEAL_MISMATCH, "entry 27")]
+    assert told(checked_lines(lines, tmp_path, public)) == [
+        (Fault.SEAL_MISMATCH, "entry 27"),
+        (FileFault.UNPROVEN, "entry 19 on"),
+    ]
+
+
+async def test_rules_in_a_journals_file_must_be_those_under_its_seals(
+    ledger: Database, tmp_path: Path, public: bytes
+) -> None:
+    lines = await journal(ledger)
+    async with ledger.unit_of_work(1) as uow:
+        lines[0]["policies"] = await audit_store.policies(uow)
+    assert checked_lines(lines, tmp_path, public).sound
+    lines[0]["policies"][0]["body"]["hold_hours"] += 1
+    assert sorted(told(checked_lines(lines, tmp_path, public))) == [
+        (Fault.POLICY_ALTERED, "entry 18"),
+        (Fault.POLICY_ALTERED, "entry 27"),
+    ]
+    lines[0]["policies"] = [{}]
+    assert (FileFault.UNREADABLE, "file line 1") in told(checked_lines(lines, tmp_path, public))
+
+
+def invent(lines: list[dict[str, Any]]) -> None:
+    """Add an entry of one's own behind the last."""
+    last = next(
+        line for line in reversed(lines) if line.get("debit") == str(account_id(1, accounts.available(OTHER)))
+    )
+    before = next(line for line in reversed(lines) if line.get("credit") == last["credit"])
+    after = next(
+        line["debit_after"] if line["debit"] == last["debit"] else line["credit_after"]
+        for line in reversed(lines)
+        if last["debit"] in (line.get("debit"), line.get("credit"))
+    )
+    lines.append(
+        before
+        | {
+            "number": lines[-1]["number"] + 1,
+            "line": 1,
+            "debit": last["debit"],
+            "amount": 9_000,
+            "debit_after": after + 9_000,
+            "credit_after": before["credit_after"] - 9_000,
+        }
+    )
+    lines[0]["entries"] += 1
+    rehash(lines, len(lines) - 1)
+
+
+async def test_entries_made_up_behind_the_last_seal_of_a_journals_file_are_unproven(
+    ledger: Database, tmp_path: Path, public: bytes
+) -> None:
+    lines = await journal(ledger)
+    invent(lines)
+    report = checked_lines(lines, tmp_path, public)
+    assert told(report) == [(FileFault.UNPROVEN, "entry 28 on")]
+    assert (report.entries, report.proven) == (28, 27)
+    path = str(tmp_path / "journal.jsonl")
+    strict = CliRunner().invoke(audit, ["verify-file", path, "--key", public.hex()])
+    assert (strict.exit_code, "entry 28 on: unproven" in strict.output) == (1, True)
+    lenient = CliRunner().invoke(audit, ["verify-file", path, "--key", public.hex(), "--unsealed"])
+    assert lenient.exit_code == 0
+    assert "not under the chain, proven by nothing: 1 holds" in lenient.output
+    assert lenient.output.endswith("no seal vouches for the other 1 entries\n")
+
+
+@pytest.mark.parametrize("nothing_sealed", [True, False])
+async def test_a_journals_file_that_no_seal_covers_is_unproven(
+    ledger: Database, tmp_path: Path, key: Ed25519PrivateKey, public: bytes, nothing_sealed: bool
+) -> None:
+    lines = await journal(ledger)
+    lines[0]["seals"] = [_seal_of_nothing(key)] if nothing_sealed else []
+    report = checked_lines(lines, tmp_path, public)
+    assert told(report) == [(FileFault.UNPROVEN, "entry 1 on")]
+    assert report.proven == 0
+    run = ["verify-file", str(tmp_path / "journal.jsonl"), "--key", public.hex(), "--unsealed"]
+    assert CliRunner().invoke(audit, run).output.endswith("whole in itself, but no seal vouches for it\n")
+
+
+@pytest.mark.parametrize("wrong", [{"hash_": bytes(32)}, {"merkle_root": bytes(32)}])
+async def test_a_seal_of_an_empty_journal_must_be_of_its_beginning(
+    ledger: Database, tmp_path: Path, key: Ed25519PrivateKey, public: bytes, wrong: dict[str, bytes]
+) -> None:
+    lines = await journal(ledger)
+    lines[0]["seals"] += [_seal_of_nothing(key)]
+    assert checked_lines(lines, tmp_path, public).sound
+    lines[0]["seals"][-1] = _seal_of_nothing(key, **wrong)
+    assert told(checked_lines(lines, tmp_path, public)) == [(Fault.SEAL_MISMATCH, "entry 0")]
+
+
+def _seal_of_nothing(key: Ed25519PrivateKey, **changed: bytes) -> dict[str, Any]:
+    facts = {"hash_": chain.genesis(1), "merkle_root": merkle.EMPTY} | changed
+    return seal_form.sign(key, community_id=1, entry_number=0, algorithm="sha256", sealed_at=NOON, **facts)
 
 
 @pytest.mark.parametrize("text", [b"", b"\x00\xff\n", b"[" * 100_000, b'{"pointsbank":"journal"}\n', b"{}"])
@@ -337,7 +519,7 @@ def test_a_file_that_is_something_else_is_unreadable_and_no_crash(tmp_path: Path
 async def test_the_command_says_what_it_found_and_fails_when_it_must(
     ledger: Database, tmp_path: Path, public: bytes
 ) -> None:
-    document = await proven(ledger, accounts.service(MEMBER))
+    document = proofs.signed(await proven(ledger, accounts.service(MEMBER)), seals.load_key(tmp_path))
     good, bad = tmp_path / "good.json", tmp_path / "bad.json"
     good.write_text(json.dumps(document))
     altered = copy.deepcopy(document)
@@ -358,6 +540,6 @@ async def test_the_command_says_what_it_found_and_fails_when_it_must(
     code, output = run(str(bad), "--key", public.hex())
     assert code == 1
     assert f"entry {number}: entry_altered" in output
-    assert f"faults, the first at entry {number}: entry_altered" in output
+    assert "faults, the first at file: document_altered" in output
 
     assert run(str(good), "--key", "ab")[0] == 1

@@ -18,7 +18,7 @@ from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
 from services.ledger import jobs, service
 from services.ledger.proof import last_verification, seal_form, seals
-from services.ledger.proof.verification import verify
+from services.ledger.proof.verification import Fault, verify
 from tests.ledgers import NOON, bare_ledger, grant
 
 MEMBER = UUID(int=101)
@@ -219,3 +219,109 @@ async def test_the_books_are_verified_once_a_local_day_and_what_was_found_is_kep
     last = last_verification.recall(tmp_path, 1)
     assert last is not None
     assert (last.at, last.entries, last.sound) == (MIDNIGHT, 4, True)
+
+
+async def test_a_verification_that_fails_is_kept_as_failed_and_tried_again_within_the_day(
+    ledger: Database, clock: FixedClock, tmp_path: Path
+) -> None:
+    await post(ledger, 3, "a")
+    await seal_due(ledger, tmp_path)
+    path = seals.seals_file(tmp_path, 1)
+    good = path.read_text()
+
+    async def verify_due() -> bool:
+        async with ledger.unit_of_work(1, snapshot=True) as uow:
+            return (
+                await jobs.verify_if_day_ended(uow, tmp_path, timezone=TIMEZONE, processes=None) is not None
+            )
+
+    assert await verify_due()
+    clock.move_to(MIDNIGHT)
+    path.write_text(good + "{")
+    with pytest.raises(seals.SealUnreadable):
+        await verify_due()
+    last = last_verification.recall(tmp_path, 1)
+    assert last is not None
+    assert (last.failed, last.sound, last.good_at) == ("seal_unreadable", False, NOON)
+    path.write_text(good)
+    clock.move_to(MIDNIGHT + timedelta(minutes=59))
+    assert not await verify_due(), "not at once"
+    clock.move_to(MIDNIGHT + HOUR)
+    assert await verify_due()
+    last = last_verification.recall(tmp_path, 1)
+    assert last is not None
+    assert last.sound
+    assert not last.is_stale(last.at + timedelta(days=2))
+    assert last.is_stale(last.at + timedelta(days=2, seconds=1))
+
+
+async def test_the_daily_verification_knows_the_key_and_what_was_sent_away(
+    ledger: Database, clock: FixedClock, tmp_path: Path
+) -> None:
+    await post(ledger, 3, "a")
+    (tmp_path / "other").mkdir()
+    async with ledger.unit_of_work(1) as uow:
+        forged = await seals.seal_head(uow, seals.load_key(tmp_path / "other"))
+    seals.load_key(tmp_path)
+    path = seals.seals_file(tmp_path, 1)
+    seals.append_seal(path, forged)
+    seals.sent_mark(path).write_text("2\n")
+    async with ledger.unit_of_work(1, snapshot=True) as uow:
+        done = await jobs.verify_if_day_ended(uow, tmp_path, timezone=TIMEZONE, processes=None)
+    assert done is not None
+    assert {each.fault for each in done.findings} == {Fault.SEAL_FORGED, Fault.SEALS_MISSING}
+
+
+def test_a_seal_begins_a_line_of_its_own_after_one_that_was_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "seals" / "some.jsonl"
+    seals.append_seal(path, "one")
+    with path.open("a") as file:
+        file.write('{"cut')
+    seals.append_seal(path, "two")
+    seals.append_seal(path, "three")
+    assert path.read_text() == 'one\n{"cut\ntwo\nthree\n'
+
+
+@pytest.mark.parametrize("wrong", [{"hash": "00" * 32}, {"merkle_root": "00" * 32}, {"entry_number": 9}])
+async def test_a_journal_that_does_not_go_on_from_the_last_seal_is_not_sealed(
+    ledger: Database, clock: FixedClock, tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    await post(ledger, 300, "a")
+    assert await seal_due(ledger, tmp_path) == 1
+    (seal,) = seals.kept_seals(seals.seals_file(tmp_path, 1))
+    seal |= wrong
+    other = seal_form.sign(
+        seals.load_key(tmp_path),
+        community_id=1,
+        entry_number=seal["entry_number"] + (1_000 if "entry_number" in wrong else 0),
+        hash_=bytes.fromhex(seal["hash"]),
+        merkle_root=bytes.fromhex(seal["merkle_root"]),
+        algorithm="sha256",
+        sealed_at=NOON,
+    )
+    good = seals.seals_file(tmp_path, 1).read_text()
+    seals.append_seal(seals.seals_file(tmp_path, 1), json.dumps(other))
+    clock.move_to(NOON + HOUR)
+    await post(ledger, 300, "b")
+    with pytest.raises(seals.SealNotContinued):
+        await seal_due(ledger, tmp_path)
+    async with ledger.unit_of_work(1) as uow:
+        assert [each["entry_number"] for each in await seals.newest(uow)] == [300], "nothing was signed"
+    seals.seals_file(tmp_path, 1).write_text(good)
+    assert await seal_due(ledger, tmp_path) == 1
+    assert sealed_numbers(tmp_path) == [300, 600]
+
+
+async def test_a_day_that_ended_before_the_last_seal_kept_is_sealed_when_it_fits(
+    ledger: Database, clock: FixedClock, tmp_path: Path
+) -> None:
+    """A seal that only the file has: the database's copy is gone, as after an import."""
+    await post(ledger, 300, "a")
+    key = seals.load_key(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        async with ledger.unit_of_work(1) as uow:
+            line = await seals.seal_head(uow, key)
+            raise KeyboardInterrupt
+    last = seal_form.parsed(line, None)
+    async with ledger.unit_of_work(1) as uow:
+        assert await seals.seal_head(uow, key, number=7, last=last)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,15 +16,17 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from pointsbank.domain import accounts, merkle
+from pointsbank.domain import accounts, chain, merkle
 from pointsbank.domain.accounts import Commodity
 from pointsbank.domain.errors import InvalidValue
 from pointsbank.domain.journal import EntryKind, JournalEntry, Transfer
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
-from services.ledger import service
-from services.ledger.proof import merkle_store, seal_form, seals, tree
-from services.ledger.proof.range_processes import RangeProcessFailed
+from services.ledger import policy_store, service
+from services.ledger.proof import journal_store, merkle_store, range_processes, seal_form, seals, tree
+from services.ledger.proof.range_processes import RangeProcessFailed, check_in_processes
+from services.ledger.proof.range_reading import Span
+from services.ledger.proof.ranges import RangeResult
 from services.ledger.proof.verification import Fault, Finding, Processes, Verification, verify
 from tests.integration.test_ledger_walls import tamper
 from tests.ledgers import NOON, bare_ledger, entry, grant, move
@@ -336,6 +342,165 @@ async def test_findings_are_bounded_and_the_rest_is_counted(
     assert len(found.findings) == 100
     assert len(found.findings) + found.omitted == ENTRIES
     assert found.findings[0] == Finding(Fault.ENTRY_ALTERED, "entry 1")
+
+
+async def test_findings_are_told_in_order_of_entries(
+    ledger: Database, owner: asyncpg.Connection, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    await seal(ledger, tmp_path / "other", 900)
+    await tamper(owner, "UPDATE bank.journal_lines SET actor_ref = gen_random_uuid() WHERE number = 100")
+    key = seals.load_key(tmp_path).public_key().public_bytes_raw()
+    assert told(await verified(ledger, public_key=key)) == [
+        (Fault.ENTRY_ALTERED, "entry 100"),
+        (Fault.SEAL_FORGED, "entry 900"),
+    ]
+
+
+async def test_a_kept_seal_by_another_key_is_forged_to_who_knows_the_key(
+    ledger: Database, owner: asyncpg.Connection, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    async with ledger.unit_of_work(1) as uow:
+        kept = seal_form.parsed(await seals.seal_head(uow, seals.load_key(other)), None)
+    await tamper(owner, "DELETE FROM bank.seals")
+    key = seals.load_key(tmp_path).public_key().public_bytes_raw()
+    found = told(await verified(ledger, seals=[kept], public_key=key))
+    assert (Fault.SEAL_FORGED, f"entry {ENTRIES}") in found
+
+
+async def test_seals_taken_away_are_missed_by_the_nodes_that_only_sealing_stores(
+    ledger: Database, owner: asyncpg.Connection, tmp_path: Path
+) -> None:
+    await seal(ledger, tmp_path, 300)
+    await seal(ledger, tmp_path)
+    await tamper(owner, "DELETE FROM bank.seals WHERE entry_number > 300")
+    assert told(await verified(ledger)) == [(Fault.SEALS_MISSING, "entry 1024")]
+
+
+async def test_fewer_seals_than_were_sent_away_are_missed(ledger: Database, tmp_path: Path) -> None:
+    async with ledger.unit_of_work(1) as uow:
+        kept = seal_form.parsed(await seals.seal_head(uow, seals.load_key(tmp_path)), None)
+    assert (await verified(ledger, seals=[kept], sent=1)).sound
+    found = await verified(ledger, seals=[kept], sent=2)
+    assert told(found) == [(Fault.SEALS_MISSING, "seal 2")]
+    assert (found.seals, found.seals_kept, found.seals_stored) == (1, 1, 1)
+
+
+async def test_a_kept_seal_of_nothing_must_be_of_this_journals_beginning(
+    ledger: Database, tmp_path: Path
+) -> None:
+    async with ledger.unit_of_work(1) as uow:
+        some = seal_form.parsed(await seals.seal_head(uow, seals.load_key(tmp_path), number=1), None)
+    nothing = replace(some, entry_number=0, hash=chain.genesis(1), merkle_root=merkle.EMPTY)
+    assert (await verified(ledger, seals=[nothing])).sound
+    other = replace(nothing, hash=chain.genesis(2))
+    assert told(await verified(ledger, seals=[other])) == [(Fault.SEAL_MISMATCH, "entry 0")]
+
+
+@pytest.mark.parametrize("since", [1, 600])
+async def test_a_balance_below_its_accounts_floor_is_named(
+    ledger: Database, owner: asyncpg.Connection, since: int
+) -> None:
+    number = await owner.fetchval(
+        "SELECT max(l.number) FROM bank.journal_lines l JOIN bank.accounts a ON a.number = l.credit"
+        " WHERE a.kind = 'member_available'"
+    )
+    await tamper(owner, f"UPDATE bank.journal_lines SET credit_after = -1 WHERE number = {number}")
+    assert (Fault.BELOW_FLOOR, f"entry {number}") in told(await verified(ledger, since=since))
+
+
+async def test_a_line_between_two_commodities_is_named(ledger: Database, owner: asyncpg.Connection) -> None:
+    number = await owner.fetchval("SELECT min(number) FROM bank.journal_lines WHERE line = 2")
+    await tamper(
+        owner,
+        "UPDATE bank.journal_lines SET debit = (SELECT max(number) FROM bank.accounts"
+        f" WHERE commodity = 'MINUTE') WHERE number = {number} AND line = 2",
+    )
+    assert (Fault.COMMODITIES_MIXED, f"entry {number}") in told(await verified(ledger))
+
+
+async def test_an_entry_that_gives_back_what_it_took_too_much_of_is_sound(ledger: Database) -> None:
+    member, pool = accounts.available(UUID(int=300)), accounts.pool()
+    async with ledger.unit_of_work(1) as uow:
+        transfers = [
+            Transfer(member, pool, 5),
+            Transfer(accounts.issuance(Commodity.POINT), member, 5),
+        ]
+        await service.post(uow, entry("through", transfers, kind=EntryKind.EARNING))
+    assert (await verified(ledger)).sound
+
+
+async def test_no_result_of_a_range_is_kept_once_it_was_taken(
+    ledger: Database, app_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(range_processes, "AHEAD", 1)
+    spans = [Span(first + 1, min(first + RANGE, ENTRIES)) for first in range(0, ENTRIES, RANGE)]
+    taken: list[weakref.ref[RangeResult]] = []
+    async with ledger.unit_of_work(1, snapshot=True) as uow:
+        snapshot = await journal_store.export_snapshot(uow)
+        async with aclosing(check_in_processes(app_url, 1, snapshot, spans, 1)) as results:
+            async for result in results:
+                taken.append(weakref.ref(result))
+                del result
+                gc.collect()
+                assert sum(each() is not None for each in taken) <= 1
+    assert len(taken) == len(spans)
+
+
+def test_processes_start_where_the_program_is() -> None:
+    assert (range_processes.ROOT / "services" / "ledger" / "proof").is_dir()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        """UPDATE bank.policy_versions SET body = body || '{"hold_hours": 1}'""",
+        "UPDATE bank.policy_versions SET effective_from = effective_from - 1",
+    ],
+)
+async def test_rules_altered_behind_a_seal_are_told(
+    ledger: Database, owner: asyncpg.Connection, tmp_path: Path, change: str
+) -> None:
+    await seal(ledger, tmp_path)
+    assert (await verified(ledger)).sound
+    await tamper(
+        owner,
+        f"ALTER TABLE bank.policy_versions DISABLE TRIGGER USER; {change};"
+        "ALTER TABLE bank.policy_versions ENABLE TRIGGER USER",
+    )
+    assert told(await verified(ledger)) == [(Fault.POLICY_ALTERED, f"entry {ENTRIES}")]
+
+
+async def test_a_version_of_the_rules_that_came_later_leaves_older_seals_good_and_so_do_seals_without(
+    ledger: Database, tmp_path: Path
+) -> None:
+    await seal(ledger, tmp_path, 500)
+    async with ledger.unit_of_work(1) as uow:
+        known = await policy_store.get(uow, 1)
+        assert known is not None
+        await policy_store.insert(
+            uow, 2, known.effective_from + timedelta(days=1), known.body, UUID(int=1), UUID(int=2)
+        )
+    await seal(ledger, tmp_path)
+    async with ledger.unit_of_work(1) as uow:
+        newest = seal_form.checked((await seals.newest(uow))[0], None)
+    old = seal_form.checked(
+        seal_form.sign(
+            seals.load_key(tmp_path),
+            community_id=1,
+            entry_number=ENTRIES,
+            hash_=newest.hash,
+            merkle_root=newest.merkle_root,
+            algorithm="sha256",
+            sealed_at=NOON,
+        ),
+        None,
+    )
+    assert old.policies is None
+    found = await verified(ledger, seals=[old])
+    assert found.sound, found.findings
 
 
 async def test_what_is_posted_meanwhile_does_not_disturb_it(ledger: Database, app_url: str) -> None:

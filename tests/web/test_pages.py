@@ -241,11 +241,20 @@ async def test_the_books_show_the_seals_and_what_the_last_verification_found(
         broken = replace(found, findings=(Finding(Fault.ENTRY_ALTERED, "entry 1"),))
         last_verification.remember(tmp_path, site.world.community_id, broken, NINE_ON_MONDAY)
         unsound = (await client.get("/books")).text
+        last_verification.remember_failure(tmp_path, site.world.community_id, "its_reason", NINE_ON_MONDAY)
+        failed = (await client.get("/books")).text
+        long_ago = NINE_ON_MONDAY - timedelta(days=3)
+        last_verification.remember(tmp_path, site.world.community_id, found, long_ago)
+        stale = (await client.get("/books")).text
     assert "还没有封签" in before
     assert "上次整本核验" not in before
     assert json.loads(line)["merkle_root"] in after
     assert f"{found.entries} 笔分录都对得上" in after
     assert "发现 1 处不对" in unsound
+    assert "没有做成（its_reason）" in failed
+    assert "已经两天多没有核验" in stale
+    for page in (unsound, failed, stale):
+        assert '<p class="notice bad">' in page
 
 
 async def test_free_hours_are_saved_and_finer_ones_kept(

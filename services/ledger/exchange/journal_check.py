@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID
 
-from pointsbank.domain import chain
+from pointsbank.domain import chain, merkle
 from pointsbank.domain.accounts import AccountCode
 from pointsbank.domain.hold import HoldState
 from pointsbank.domain.journal import ENDS_A_HOLD, EntryKind
@@ -24,6 +24,7 @@ from services.ledger.exchange.journal_file import (
     UNREADABLE,
     CheckedFile,
     FiledLine,
+    Header,
     HoldsInOrder,
     JournalFileDamaged,
     JournalFileFault,
@@ -32,21 +33,60 @@ from services.ledger.exchange.journal_file import (
     decode_line,
     header_of,
 )
+from services.ledger.proof import seal_form
+from services.ledger.proof.seal_form import SealedHead, SealUnreadable
 
 ENTRIES_PER_PROGRESS = 1_000
 
 
-def check(path: Path, *, hash_at: int, progress: Callable[[int, int], None]) -> CheckedFile:
+def check(
+    path: Path, *, hash_at: int, progress: Callable[[int, int], None], public_key: bytes | None = None
+) -> CheckedFile:
     """Read a file through and return what was found, or raise JournalFileDamaged at its first fault.
 
-    hash_at: number of an entry whose hash is wanted (0: the genesis hash).
+    hash_at: number of an entry whose hash is wanted (0: the genesis hash). public_key: by which its seals
+    must be signed; None: each by the one it names.
     """
     with path.open("rb") as file:
         checked = CheckedFile(path, header_of(file))
+        seals = _Seals(checked.header, public_key)
         checked.holds_at = _check_accounts(file, checked)
         checked.lines_at = _check_holds(file, checked)
-        _check_lines(file, checked, hash_at, progress)
+        _check_lines(file, checked, seals, hash_at, progress)
     return checked
+
+
+class _Seals:
+    """The seals of the file's first line, held against the journal as it grows."""
+
+    def __init__(self, header: Header, public_key: bytes | None) -> None:
+        self._waiting: dict[int, list[SealedHead]] = {}
+        self._tree = merkle.Frontier()
+        for each in header.seals:
+            try:
+                seal = seal_form.checked(each, public_key)
+            except SealUnreadable:
+                raise JournalFileDamaged(JournalFileFault.SEAL, 1, 0) from None
+            if seal.community_id != header.community_id:
+                raise JournalFileDamaged(JournalFileFault.SEAL, 1, 0)
+            self._waiting.setdefault(seal.entry_number, []).append(seal)
+        self._meet(chain.genesis(header.community_id))
+
+    def add(self, hashed: bytes) -> None:
+        """Take the chain's hash at the next entry's last line. Raises JournalFileDamaged."""
+        if self._waiting:
+            self._tree.add(merkle.leaf_hash(hashed))
+            self._meet(hashed)
+
+    def end(self) -> None:
+        """Raise JournalFileDamaged if a seal is of an entry that never came."""
+        if self._waiting:
+            raise JournalFileDamaged(JournalFileFault.SEAL, 1, min(self._waiting))
+
+    def _meet(self, hashed: bytes) -> None:
+        for seal in self._waiting.pop(self._tree.size, ()):
+            if (seal.hash, seal.merkle_root) != (hashed, self._tree.root()):
+                raise JournalFileDamaged(JournalFileFault.SEAL, 1, seal.entry_number)
 
 
 def _check_accounts(file: BinaryIO, checked: CheckedFile) -> tuple[int, int]:
@@ -92,7 +132,11 @@ def _check_holds(file: BinaryIO, checked: CheckedFile) -> tuple[int, int]:
 
 
 def _check_lines(
-    file: BinaryIO, checked: CheckedFile, hash_at: int, progress: Callable[[int, int], None]
+    file: BinaryIO,
+    checked: CheckedFile,
+    seals: _Seals,
+    hash_at: int,
+    progress: Callable[[int, int], None],
 ) -> None:
     header = checked.header
     walk = _Walk(checked)
@@ -105,14 +149,20 @@ def _check_lines(
             line = decode_line(text)
         except UNREADABLE:
             raise JournalFileDamaged(JournalFileFault.UNREADABLE, place, walk.number) from None
+        ended = walk.hashed
         if fault := walk.step(line):
             raise JournalFileDamaged(fault, place, line.number)
+        if line.line == 1 and line.number > 1:
+            seals.add(ended)
         if line.number == hash_at:
             checked.hash_there = walk.hashed
         if line.line == 1 and line.number % ENTRIES_PER_PROGRESS == 0:
             progress(line.number, header.entries)
     if fault := walk.end():
         raise JournalFileDamaged(fault, place, walk.number)
+    if walk.number:
+        seals.add(walk.hashed)
+    seals.end()
     progress(walk.number, header.entries)
 
 

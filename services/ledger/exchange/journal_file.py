@@ -17,6 +17,7 @@ from pointsbank.domain.accounts import AccountCode, AccountKind, Commodity
 from pointsbank.domain.errors import DomainError
 from pointsbank.domain.hold import HoldState
 from services.ledger.exchange.jsonl import FORMAT
+from services.ledger.proof.line_form import HEADER_BYTES_MAX
 
 LINE_BYTES_MAX = 16 * 1024 * 1024
 ACCOUNT, HOLD = b'{"account":', b'{"hold":'
@@ -36,6 +37,7 @@ class JournalFileFault(StrEnum):
     POLICY = "policy"  # the entry cites a version of the rules that the file does not hold
     BALANCE = "balance"  # a balance after the line does not follow from the one before
     CUT_SHORT = "cut_short"  # it ends before the last entry it promises
+    SEAL = "seal"  # a seal is not in form, not signed by the key, or not of this journal
     HEAD = "head"  # its last hash is not the head it names
     FLOOR = "floor"  # the entry takes more from an account than it has
     REFUSED = "refused"  # the ledger would not record the entry
@@ -184,7 +186,7 @@ def read_header(path: Path) -> Header:
 
 def header_of(file: BinaryIO) -> Header:
     """Read a file's first line. Raises JournalFileDamaged."""
-    text = file.readline(LINE_BYTES_MAX)
+    text = file.readline(HEADER_BYTES_MAX)
     try:
         peeked = _peek(text)
         if peeked.pointsbank != "journal":

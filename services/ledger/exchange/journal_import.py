@@ -66,16 +66,22 @@ class Imported:
     already: int
 
 
-async def import_journal(database: Database, path: Path, *, progress: Progress) -> Imported:
+async def import_journal(
+    database: Database, path: Path, *, progress: Progress, public_key: bytes | None = None
+) -> Imported:
     """Bring the journal in ``path`` into the database and return what was done.
 
+    public_key: by which the file's seals must be signed; None: each by the one it names.
     The community is founded if it does not exist, with the default grids and nobody in it. Raises
     JournalFileDamaged (nothing is written then), AnotherJournalThere, InvalidValue, OSError.
     """
     header = journal_file.read_header(path)
     done = await _entries_there(database, header)
     checked = journal_check.check(
-        path, hash_at=done, progress=lambda number, entries: progress("check", number, entries)
+        path,
+        hash_at=done,
+        progress=lambda number, entries: progress("check", number, entries),
+        public_key=public_key,
     )
     async with database.unit_of_work(header.community_id) as uow:
         await _found(uow, header)

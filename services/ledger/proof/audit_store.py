@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
@@ -79,8 +80,8 @@ async def insert_seal(uow: UnitOfWork, seal: dict[str, Any]) -> bool:
     status = await connection.execute(
         """
         INSERT INTO bank.seals (community_id, entry_number, hash, merkle_root, algorithm, public_key,
-                                signature, sealed_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
+                                signature, sealed_at, policies)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING
         """,
         uow.community_id,
         seal["entry_number"],
@@ -90,8 +91,29 @@ async def insert_seal(uow: UnitOfWork, seal: dict[str, Any]) -> bool:
         seal["public_key"],
         seal["signature"],
         seal["sealed_at"],
+        seal["policies"],
     )
     return str(status).endswith(" 1")
+
+
+async def policies(uow: UnitOfWork) -> list[dict[str, Any]]:
+    """Return every policy version in order, as the digest under a seal takes it."""
+    connection = await uow.connection()
+    rows = await connection.fetch(
+        """
+        SELECT version, effective_from, body::text AS body
+          FROM bank.policy_versions WHERE community_id = $1 ORDER BY version
+        """,
+        uow.community_id,
+    )
+    return [
+        {
+            "version": row["version"],
+            "effective_from": row["effective_from"].isoformat(),
+            "body": json.loads(row["body"]),
+        }
+        for row in rows
+    ]
 
 
 async def last_seal(uow: UnitOfWork) -> dict[str, Any] | None:
@@ -99,7 +121,7 @@ async def last_seal(uow: UnitOfWork) -> dict[str, Any] | None:
     connection = await uow.connection()
     row = await connection.fetchrow(
         """
-        SELECT entry_number, hash, merkle_root, algorithm, public_key, signature, sealed_at
+        SELECT entry_number, hash, merkle_root, algorithm, public_key, signature, sealed_at, policies
           FROM bank.seals WHERE community_id = $1 ORDER BY entry_number DESC LIMIT 1
         """,
         uow.community_id,
@@ -113,7 +135,7 @@ async def all_seals(uow: UnitOfWork, *, after: int) -> AsyncIterator[dict[str, A
     while True:
         rows = await connection.fetch(
             """
-            SELECT entry_number, hash, merkle_root, algorithm, public_key, signature, sealed_at
+            SELECT entry_number, hash, merkle_root, algorithm, public_key, signature, sealed_at, policies
               FROM bank.seals WHERE community_id = $1 AND entry_number > $2 ORDER BY entry_number LIMIT 1000
             """,
             uow.community_id,
@@ -131,7 +153,7 @@ async def newest_seals(uow: UnitOfWork, *, before: int | None, limit: int) -> li
     connection = await uow.connection()
     rows = await connection.fetch(
         """
-        SELECT entry_number, hash, merkle_root, algorithm, public_key, signature, sealed_at
+        SELECT entry_number, hash, merkle_root, algorithm, public_key, signature, sealed_at, policies
           FROM bank.seals
          WHERE community_id = $1 AND entry_number < coalesce($2::bigint, 9223372036854775807)
          ORDER BY entry_number DESC LIMIT $3

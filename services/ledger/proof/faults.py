@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 
 FINDINGS_MAX = 100
 """Findings that are told one by one; the rest is counted."""
@@ -21,7 +22,11 @@ class Fault(StrEnum):
     ACCOUNT_ALTERED = "account_altered"  # an account is not the one that its lines name
     HOLD_MISMATCH = "hold_mismatch"  # what a member's open holds add up to is not what is held
     SEAL_MISMATCH = "seal_mismatch"  # a sealed head or root is not (or no longer) the journal's
-    SEAL_FORGED = "seal_forged"  # a seal's signature does not hold
+    SEAL_FORGED = "seal_forged"  # a seal's signature does not hold, or is by another key than ours
+    SEALS_MISSING = "seals_missing"  # a seal was made or sent away that is not kept any more
+    BELOW_FLOOR = "below_floor"  # an entry took more from an account than it had
+    COMMODITIES_MIXED = "commodities_mixed"  # a line moves between accounts of different commodities
+    POLICY_ALTERED = "policy_altered"  # the policy versions are not those that were sealed
     MERKLE_MISMATCH = "merkle_mismatch"  # a stored node of the tree is not what its entries give, or is gone
 
 
@@ -33,6 +38,7 @@ class FileFault(StrEnum):
     SUM_MISMATCH = "sum_mismatch"  # what it adds up to is not what it says
     NOT_IN_PERIOD = "not_in_period"  # a line of another account or time, or out of order
     UNPROVEN = "unproven"  # a line that no seal covers
+    DOCUMENT_ALTERED = "document_altered"  # its own signature does not hold: it is not as it was handed out
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +64,17 @@ class Findings:
         else:
             self.omitted += 1
 
+    def in_order(self) -> tuple[Finding, ...]:
+        """Return those told by the entry they name; what names none comes last."""
+        return tuple(sorted(self.told, key=_entry_named))
+
     def extend(self, findings: Iterable[Finding], omitted: int = 0) -> None:
         """Tell faults that were found elsewhere."""
         for finding in findings:
             self.add(finding.fault, finding.where)
         self.omitted += omitted
+
+
+def _entry_named(finding: Finding) -> float:
+    word, _, rest = finding.where.partition(" ")
+    return int(rest) if word == "entry" and rest.isdigit() else inf

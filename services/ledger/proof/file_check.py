@@ -19,16 +19,12 @@ import msgspec
 from pointsbank.domain import chain, merkle
 from pointsbank.domain.accounts import Commodity
 from services.ledger.batch import account_id
-from services.ledger.proof import line_form, seal_form
+from services.ledger.proof import line_form, policy_form, seal_form
 from services.ledger.proof.faults import Fault, FileFault, Finding, Findings
 from services.ledger.proof.line_form import WrittenAccount, WrittenLine
 from services.ledger.proof.seal_form import SealedHead, SealUnreadable
 
 LINE_BYTES_MAX = 1 << 16
-HEADER_BYTES_MAX = 1 << 27
-"""The first line carries every seal there is: an hourly one is 600 bytes."""
-
-
 ACCOUNT, HOLD = b'{"account":', b'{"hold":'
 
 
@@ -40,7 +36,8 @@ class Unreadable(Exception):
 class FileReport:
     """What a file turned out to be. proven: entries that the newest seal covers; of ``entries`` in all.
 
-    sealed_at: when the newest seal in it was signed. sums: what a statement or certificate says, by name.
+    seals: those in it that hold. sealed_at: when the newest of them was signed. sums: what a statement or
+    certificate says, by name. holds: in a journal's file, which no seal is over.
     """
 
     kind: str
@@ -52,6 +49,7 @@ class FileReport:
     findings: tuple[Finding, ...]
     omitted: int = 0
     sums: tuple[tuple[str, int], ...] = ()
+    holds: int = 0
 
     @property
     def sound(self) -> bool:
@@ -70,6 +68,7 @@ class Header(msgspec.Struct, frozen=True):
     head: line_form.Hash
     exported_at: str
     seals: list[Any]
+    policies: list[dict[str, Any]] | None = None
 
 
 class _AccountLine(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -86,8 +85,11 @@ _hold = msgspec.json.Decoder(_HoldLine)
 _line = msgspec.json.Decoder(WrittenLine)
 
 
-def check_journal(path: Path, public_key: bytes) -> FileReport:
+def check_journal(path: Path, public_key: bytes, *, unsealed: bool = False) -> FileReport:
     """Check an exported journal. public_key: 32 bytes, known from elsewhere.
+
+    unsealed: entries behind the last seal that holds are no fault. They are one otherwise: whoever has the
+    file can have made them up.
 
     Memory grows with accounts and seals, not with entries. Raises OSError.
     """
@@ -103,6 +105,7 @@ def check_journal(path: Path, public_key: bytes) -> FileReport:
                     check.add_account(_decoded(_account, text).account, place)
                 elif text.startswith(HOLD):
                     _decoded(_hold, text)
+                    check.holds += 1
                 else:
                     check.add_line(_decoded(_line, text), place)
         except Unreadable:
@@ -110,12 +113,12 @@ def check_journal(path: Path, public_key: bytes) -> FileReport:
     if check is None:
         findings.add(FileFault.UNREADABLE, "file line 1")
         return FileReport("journal", 0, 0, 0, 0, None, tuple(findings.told))
-    return check.end()
+    return check.end(unsealed=unsealed)
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     place = 0
-    while text := file.readline(LINE_BYTES_MAX if place else HEADER_BYTES_MAX):
+    while text := file.readline(LINE_BYTES_MAX if place else line_form.HEADER_BYTES_MAX):
         place += 1
         if not text.endswith(b"\n") and len(text) >= LINE_BYTES_MAX and place > 1:
             raise Unreadable
@@ -154,7 +157,8 @@ class _Journal:
         self._tree = merkle.Frontier()
         self._whole = True  # no entry is missing, so that each stands at its place in the tree
         self._seals: dict[int, list[SealedHead]] = {}
-        self._signed: list[SealedHead] = []
+        self.holds = 0
+        self._met: list[SealedHead] = []
         for place, each in enumerate(header.seals, start=1):
             try:
                 seal = seal_form.checked(each, public_key)
@@ -163,8 +167,22 @@ class _Journal:
             except SealUnreadable:
                 findings.add(Fault.SEAL_FORGED, f"seal {place}")
                 continue
-            self._signed.append(seal)
             self._seals.setdefault(seal.entry_number, []).append(seal)
+        self._meet(0)
+        self._check_policies()
+
+    def _check_policies(self) -> None:
+        """Hold the policy versions in the file, if it has them, against those under the seals."""
+        if self._header.policies is None:
+            return
+        try:
+            known = policy_form.digests(self._header.policies)
+        except KeyError as error:
+            raise Unreadable from error
+        for seals in self._seals.values():
+            for seal in seals:
+                if seal.policies is not None and seal.policies not in known:
+                    self._findings.add(Fault.POLICY_ALTERED, f"entry {seal.entry_number}")
 
     def add_account(self, account: WrittenAccount, place: int) -> None:
         """Take an account; its id must be the one that its code gives."""
@@ -212,27 +230,37 @@ class _Journal:
         if not number:
             return
         self._tree.add(merkle.leaf_hash(self._hash))
+        self._meet(number)
+
+    def _meet(self, number: int) -> None:
+        """Hold the seals of that many entries against the journal so far."""
         for seal in self._seals.pop(number, ()):
             # With an entry missing the tree is another one; that was told.
             if seal.hash != self._hash or (self._whole and seal.merkle_root != self._tree.root()):
                 self._findings.add(Fault.SEAL_MISMATCH, f"entry {number}")
+            else:
+                self._met.append(seal)
 
-    def end(self) -> FileReport:
+    def end(self, *, unsealed: bool) -> FileReport:
         """Return what the file turned out to be."""
         self._end_entry()
         number, header = self._at[0], self._header
         if (header.entries, header.head) != (number, self._hash.hex()):
             self._findings.add(Fault.HEAD_MISMATCH, f"entry {number}")
-        for missing in sorted(self._seals.keys() - {0}):
+        for missing in sorted(self._seals):
             self._findings.add(Fault.SEAL_MISMATCH, f"entry {missing}")
-        newest = max(self._signed, key=lambda seal: seal.entry_number, default=None)
+        newest = max(self._met, key=lambda seal: seal.entry_number, default=None)
+        proven = newest.entry_number if newest else 0  # a seal of nothing covers nothing
+        if not unsealed and (proven < number or not proven):
+            self._findings.add(FileFault.UNPROVEN, f"entry {proven + 1} on")
         return FileReport(
             kind="journal",
             community_id=header.community_id,
             entries=number,
-            proven=min(number, newest.entry_number) if newest else 0,
-            seals=len(self._signed),
+            proven=proven,
+            seals=len(self._met),
             sealed_at=newest.sealed_at if newest else None,
             findings=tuple(self._findings.told),
             omitted=self._findings.omitted,
+            holds=self.holds,
         )

@@ -105,12 +105,16 @@ async def kinds(connection: asyncpg.Connection) -> list[tuple[int, str]]:
     return [(row["hash"], row["word"]) for row in rows]
 
 
-async def account_ids(connection: asyncpg.Connection, community_id: int) -> list[tuple[int, Any]]:
-    """Return number and id of every account, in order of number."""
+async def accounts(connection: asyncpg.Connection, community_id: int) -> list[tuple[int, Any, str, str]]:
+    """Return number, id, kind and commodity of every account, in order of number."""
     rows = await connection.fetch(
-        "SELECT number, id FROM bank.accounts WHERE community_id = $1 ORDER BY number", community_id
+        """
+        SELECT number, id, kind::text AS kind, commodity::text AS commodity
+          FROM bank.accounts WHERE community_id = $1 ORDER BY number
+        """,
+        community_id,
     )
-    return [(row["number"], row["id"]) for row in rows]
+    return [tuple(row) for row in rows]
 
 
 async def nodes(

@@ -14,6 +14,9 @@ from pointsbank.domain.chain import Line
 FORMAT = 1
 """Version of the files' layout."""
 
+HEADER_BYTES_MAX = 1 << 27
+"""The first line of a journal carries every seal there is (an hourly one is 600 bytes) and every policy."""
+
 Int2 = Annotated[int, msgspec.Meta(ge=0, le=2**15 - 1)]
 Int4 = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]

@@ -1,11 +1,14 @@
 """A statement or certificate checked from its file alone, with the public key of the seals.
 
 For each line: columns → leaf → the chain's hash at it → at its entry's last line → the Merkle root → the
-seal's signature; and the arithmetic: opening, running balances, closing.
+seal's signature; the arithmetic: opening, running balances, closing; and that all of it is as it was handed
+out, by the signature over the whole.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,45 +54,54 @@ class Document(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     before: ProvenLine | None
     lines: list[ProvenLine]
     unproven: list[WrittenLine]
+    public_key: str
+    signature: str
+    before_unproven: WrittenLine | None = None
     minutes: Amount | None = None
 
 
-def check_file(path: Path, public_key: bytes) -> FileReport:
-    """Check whatever was handed out: a statement, a certificate, or a whole journal. Raises OSError."""
+def check_file(path: Path, public_key: bytes, *, unsealed: bool = False) -> FileReport:
+    """Check whatever was handed out: a statement, a certificate, or a whole journal. Raises OSError.
+
+    public_key: 32 bytes, known from elsewhere. unsealed: what no seal covers is no fault.
+    """
     with path.open("rb") as file:
         first = file.read(FIRST_BYTES)
     if b'"journal"' in first.split(b",", 1)[0]:
-        return check_journal(path, public_key)
-    return check_document(path, public_key)
+        return check_journal(path, public_key, unsealed=unsealed)
+    return check_document(path, public_key, unsealed=unsealed)
 
 
-def check_document(path: Path, public_key: bytes) -> FileReport:
-    """Check a statement or a certificate. public_key: 32 bytes, known from elsewhere. Raises OSError."""
+def check_document(path: Path, public_key: bytes, *, unsealed: bool = False) -> FileReport:
+    """Check a statement or a certificate; see :func:`check_file`. Raises OSError."""
     with path.open("rb") as file:
         text = file.read(FILE_BYTES_MAX + 1)
     findings = Findings()
     try:
         if len(text) > FILE_BYTES_MAX:
             raise ValueError("too long")
-        document = msgspec.json.decode(text, type=Document)
+        written = json.loads(text)
+        document = msgspec.convert(written, Document)
         code = document.account.code()
     except (msgspec.DecodeError, ValueError, RecursionError):
         findings.add(FileFault.UNREADABLE, "file")
         return FileReport("unknown", 0, 0, 0, 0, None, tuple(findings.told))
     if not _is_ours(document):
         findings.add(FileFault.UNREADABLE, "file")
+    if not proofs.is_signed(written, public_key):
+        findings.add(FileFault.DOCUMENT_ALTERED, "file")
     if account_id.__wrapped__(document.community_id, code) != document.account.id:
         findings.add(Fault.ACCOUNT_ALTERED, f"account {document.account.id}")
     seal = _seal(document, public_key, findings)
     for each in [*([document.before] if document.before else []), *document.lines]:
         _check_line(document, each, seal, findings)
     _check_sums(document, findings)
-    for unproven in document.unproven:
+    for unproven in () if unsealed else _unproven(document):
         findings.add(FileFault.UNPROVEN, f"entry {unproven.number}")
     return FileReport(
         kind=document.pointsbank,
         community_id=document.community_id,
-        entries=len(document.lines) + len(document.unproven),
+        entries=len(document.lines) + len(_unproven(document)),
         proven=len(document.lines),
         seals=1 if seal else 0,
         sealed_at=seal.sealed_at if seal else None,
@@ -97,6 +109,11 @@ def check_document(path: Path, public_key: bytes) -> FileReport:
         omitted=findings.omitted,
         sums=_sums(document),
     )
+
+
+def _unproven(document: Document) -> Sequence[WrittenLine]:
+    before = [document.before_unproven] if document.before_unproven else []
+    return [*before, *document.unproven]
 
 
 def _is_ours(document: Document) -> bool:
@@ -147,8 +164,9 @@ def _check_sums(document: Document, findings: Findings) -> None:
     """Follow the account from opening to closing through the lines."""
     balance = document.opening
     at = (0, 0)
-    if document.before is not None:
-        line = document.before.line.read()
+    before = document.before.line if document.before else document.before_unproven
+    if before is not None:
+        line = before.read()
         at = (line.number, line.line)
         if _posted(document, line)[1] != balance or line.recorded_at >= document.from_:
             findings.add(FileFault.SUM_MISMATCH, "opening")

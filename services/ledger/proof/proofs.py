@@ -2,16 +2,20 @@
 Merkle proof against a seal, and the seal. Whoever has the public key checks them offline
 (:mod:`services.ledger.proof.proof_check`).
 
-A certificate of service is the statement of a member's minutes with their sum. What such a file proves: each
-line stands in the sealed journal as shown, and between the first and the last of them nothing of the account
-was left out (running balances are among the columns). That the account had no line after the last one shown
-cannot be proven by it.
+A certificate of service is the statement of a member's minutes with their sum. What such a file proves by the
+seal: each line stands in the sealed journal as shown. That these are all of the account's lines in the period
+is the bank's word, which the signature over the whole file keeps: its holder can cut and change nothing. The
+running balances alone would show a gap, but neither lines that cancel one another nor lines after the last.
 """
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from pointsbank.domain import chain
 from pointsbank.domain.accounts import AccountCode, AccountKind
@@ -32,7 +36,8 @@ STATEMENT, CERTIFICATE = "statement", "certificate"
 async def statement(uow: UnitOfWork, code: AccountCode, from_: datetime, to: datetime) -> dict[str, Any]:
     """Return an account over recorded time [from_, to), proven against the newest seal, as JSON takes it.
 
-    Lines behind the newest seal are listed as unproven: seal first. Raises InvalidValue (period empty, more
+    Lines behind the newest seal are listed as unproven: seal first. It is to be signed before it is handed
+    out (:func:`signed`). Raises InvalidValue (period empty, more
     than ``LINES_MAX`` lines), NotFound (an account that was never used), TreeIncomplete.
     """
     if to <= from_:
@@ -49,7 +54,7 @@ async def statement(uow: UnitOfWork, code: AccountCode, from_: datetime, to: dat
     tree = Tree(uow, seal["entry_number"] if seal else 0)
     opening_line = await proof_store.last_line_of(uow, account, through=before)
     proven, unproven = await _proven(uow, tree, wanted)
-    opened = (await _proven(uow, tree, [opening_line]))[0] if opening_line else []
+    opened, opened_unproven = await _proven(uow, tree, [opening_line] if opening_line else [])
     opening = await store.balance_at_entry(uow, account, before)
     closing = await store.balance_at_entry(uow, account, through)
     kind = CERTIFICATE if code.kind is AccountKind.MEMBER_SERVICE else STATEMENT
@@ -71,9 +76,31 @@ async def statement(uow: UnitOfWork, code: AccountCode, from_: datetime, to: dat
         **({"minutes": closing - opening} if kind == CERTIFICATE else {}),
         "seal": seal_form.as_written(uow.community_id, seal) if seal else None,
         "before": opened[0] if opened else None,
+        **({"before_unproven": opened_unproven[0]} if opened_unproven else {}),
         "lines": proven,
         "unproven": unproven,
     }
+
+
+def signed(document: dict[str, Any], key: Ed25519PrivateKey) -> dict[str, Any]:
+    """Return a statement or certificate as it is handed out: signed as a whole with the key of the seals."""
+    facts = {**document, "public_key": key.public_key().public_bytes_raw().hex()}
+    return {**facts, "signature": key.sign(_signed_text(facts)).hex()}
+
+
+def is_signed(document: dict[str, Any], public_key: bytes) -> bool:
+    """Tell whether everything in it is as it was signed with that key."""
+    facts = {name: value for name, value in document.items() if name != "signature"}
+    try:
+        signature = bytes.fromhex(document["signature"])
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, _signed_text(facts))
+    except (KeyError, TypeError, ValueError, InvalidSignature):
+        return False
+    return facts.get("public_key") == public_key.hex()
+
+
+def _signed_text(facts: dict[str, Any]) -> bytes:
+    return json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()
 
 
 async def _proven(

@@ -11,7 +11,9 @@ import asyncio
 import os
 import pickle
 import sys
+from collections import deque
 from collections.abc import AsyncGenerator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,7 +26,11 @@ AHEAD = 4
 
 LENGTH_BYTES = 8
 STREAM_LIMIT = 1 << 20
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
+
+
+Asked = tuple[Span, asyncio.Future[RangeResult]]
+"""A range, and where its result is to be put."""
 
 
 class RangeProcessFailed(Exception):
@@ -38,25 +44,36 @@ async def check_in_processes(
 
     url: as the application's role. snapshot: exported by a transaction that stays open meanwhile.
     """
-    results = [asyncio.get_running_loop().create_future() for _ in spans]
-    places = asyncio.Semaphore(AHEAD * processes)
-    waiting = iter(enumerate(spans))
+    asked: asyncio.Queue[Asked] = asyncio.Queue()
+    ahead: deque[asyncio.Future[RangeResult]] = deque()  # in order; none is kept once it was yielded
+    rest = iter(spans)
+
+    def ask(ranges: int) -> None:
+        for span in islice(rest, ranges):
+            ahead.append(asyncio.get_running_loop().create_future())
+            asked.put_nowait((span, ahead[-1]))
+
+    ask(AHEAD * processes)
     children = [
-        asyncio.create_task(_work(url, community_id, snapshot, waiting, results, places))
+        asyncio.create_task(_work(url, community_id, snapshot, asked))
         for _ in range(min(processes, len(spans)))
     ]
     try:
-        for result in results:
-            await asyncio.wait([result, *children], return_when=asyncio.FIRST_COMPLETED)
-            while not result.done():
+        while ahead:
+            await _wait([ahead[0], *children])
+            while not ahead[0].done():
                 _raise_failed(children)
-                await asyncio.wait([result, *(each for each in children if not each.done())])
-            yield result.result()
-            places.release()
+                await _wait([ahead[0], *(each for each in children if not each.done())])
+            yield ahead.popleft().result()
+            ask(1)
     finally:
         for child in children:
             child.cancel()
         await asyncio.gather(*children, return_exceptions=True)
+
+
+async def _wait(futures: Sequence[asyncio.Future[Any]]) -> None:
+    await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
 
 
 def _raise_failed(children: list[asyncio.Task[None]]) -> None:
@@ -71,11 +88,9 @@ async def _work(
     url: str,
     community_id: int,
     snapshot: str,
-    waiting: Any,
-    results: list[asyncio.Future[RangeResult]],
-    places: asyncio.Semaphore,
+    asked: asyncio.Queue[Asked],
 ) -> None:
-    """Keep one process busy until no range is left."""
+    """Keep one process busy until it is cancelled."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -90,13 +105,10 @@ async def _work(
     try:
         await _send(process, (url, community_id, snapshot))
         while True:
-            await places.acquire()
-            place, span = next(waiting, (-1, None))
-            if span is None:
-                places.release()
-                return
+            span, result = await asked.get()
             await _send(process, span)
-            results[place].set_result(await _receive(process))
+            result.set_result(await _receive(process))
+            del result  # the one that waits for it has it now
     finally:
         if process.returncode is None:
             process.kill()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pointsbank.domain import chain
+from pointsbank.domain.accounts import AccountKind, Commodity, floor_of
 from services.ledger.proof import journal_store
 from services.ledger.proof.ranges import (
     HEADER_BYTES,
@@ -86,12 +87,16 @@ class Stream:
 
 async def ground_of(connection: Any, community_id: int) -> Ground:
     """Return what every range of a community's verification shares."""
-    accounts = await journal_store.account_ids(connection, community_id)
-    ids = np.zeros(accounts[-1][0] + 1 if accounts else 1, "V16")
+    accounts = await journal_store.accounts(connection, community_id)
+    size = accounts[-1][0] + 1 if accounts else 1
+    ids, floors, commodities = np.zeros(size, "V16"), np.zeros(size, "i8"), np.full(size, -1, "i1")
     if accounts:
-        joined = b"".join([account.bytes for _, account in accounts])
-        ids[[number for number, _ in accounts]] = np.frombuffer(joined, "V16")
-    return Ground(community_id, ids, dict(await journal_store.kinds(connection)))
+        numbers = [account[0] for account in accounts]
+        ids[numbers] = np.frombuffer(b"".join([account[1].bytes for account in accounts]), "V16")
+        floors[numbers] = [floor_of(AccountKind(account[2])) for account in accounts]
+        words = list(Commodity)
+        commodities[numbers] = [words.index(Commodity(account[3])) for account in accounts]
+    return Ground(community_id, ids, dict(await journal_store.kinds(connection)), floors, commodities)
 
 
 async def check_range(connection: Any, ground: Ground, span: Span) -> RangeResult:

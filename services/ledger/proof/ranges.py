@@ -48,14 +48,17 @@ class Ground:
     """What all ranges of one verification share.
 
     ids: each account's id as 16 bytes, by its number. kinds: words by the hash that stands for them.
+    floors: by an account's number, the lowest balance that its kind may have; commodities: a number for each.
     """
 
     community_id: int
     ids: Array
     kinds: dict[int, str]
+    floors: Array
+    commodities: Array
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class RangeResult:
     """What a range of entries came to, small enough to send home.
 
@@ -110,6 +113,7 @@ class RangeCheck:
         stored = rows["hash"].tobytes()
         self._check_chain(rows, numbers, stored)
         self._check_balances(rows, numbers)
+        self._check_rules(rows, numbers)
         ends = np.flatnonzero(np.append(numbers[1:] != numbers[:-1], True))
         self._grow_tree(numbers[ends], np.frombuffer(stored, "V32")[ends].tobytes())
         self._at = (int(numbers[-1]), int(lines[-1]), stored[-32:])
@@ -182,6 +186,25 @@ class RangeCheck:
         added = running[ends] - running[starts] + amount[starts]
         self._balance[ids] += added
         self._total[ids] += added
+
+    def _check_rules(self, rows: Array, numbers: Array) -> None:
+        """What the ledger never records: another commodity on the other side, more taken than there was."""
+        credit, debit = rows["credit"].astype("i8"), rows["debit"].astype("i8")
+        for account in (credit, debit):
+            account[(account < 0) | (account >= len(self._balance))] = 0
+        mixed = self._ground.commodities[credit] != self._ground.commodities[debit]
+        for number in np.unique(numbers[mixed]):
+            self._findings.add(Fault.COMMODITIES_MIXED, f"entry {number}")
+        low = rows["credit_after"].astype("i8") < self._ground.floors[credit]
+        told = 0
+        for at in np.flatnonzero(low):
+            # Only where an entry leaves the account counts, not the order of its lines.
+            later = (numbers == numbers[at]) & ((credit == credit[at]) | (debit == credit[at]))
+            last = np.flatnonzero(later)[-1]
+            name = "credit_after" if credit[last] == credit[at] else "debit_after"
+            if rows[name][last] < self._ground.floors[credit[at]] and numbers[at] != told:
+                told = numbers[at]
+                self._findings.add(Fault.BELOW_FLOOR, f"entry {told}")
 
     def _grow_tree(self, numbers: Array, hashes: bytes) -> None:
         """Hash the entries into tiles. hashes: the chain's at each entry's last line."""

@@ -23,6 +23,9 @@ FIELDS = (
     "public_key",
     "signature",
 )
+POLICIES = "policies"
+"""The digest of the policy versions (:mod:`services.ledger.proof.policy_form`); old seals have none."""
+
 NUMBER_MAX = 2**63 - 1
 
 
@@ -34,7 +37,10 @@ class SealUnreadable(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class SealedHead:
-    """A head as it left the machine. merkle_root: over the chain's hashes of as many entries."""
+    """A head as it left the machine. merkle_root: over the chain's hashes of as many entries.
+
+    policies: the digest of the policy versions there were; None in an old seal.
+    """
 
     community_id: int
     entry_number: int
@@ -42,6 +48,7 @@ class SealedHead:
     merkle_root: bytes
     sealed_at: datetime
     public_key: bytes
+    policies: bytes | None = None
 
 
 def sign(
@@ -53,6 +60,7 @@ def sign(
     merkle_root: bytes,
     algorithm: str,
     sealed_at: datetime,
+    policies: bytes | None = None,
 ) -> dict[str, Any]:
     """Return a seal as it is written outside."""
     facts = {
@@ -63,6 +71,7 @@ def sign(
         "algorithm": algorithm,
         "sealed_at": sealed_at.astimezone(UTC).isoformat(timespec="microseconds"),
         "public_key": key.public_key().public_bytes_raw().hex(),
+        **({} if policies is None else {POLICIES: policies.hex()}),
     }
     return {**facts, "signature": key.sign(_signed_text(facts)).hex()}
 
@@ -78,6 +87,7 @@ def as_written(community_id: int, row: Mapping[str, Any]) -> dict[str, Any]:
         "sealed_at": row["sealed_at"].astimezone(UTC).isoformat(timespec="microseconds"),
         "public_key": row["public_key"].hex(),
         "signature": row["signature"].hex(),
+        **({} if row[POLICIES] is None else {POLICIES: row[POLICIES].hex()}),
     }
 
 
@@ -88,9 +98,9 @@ def checked(seal: object, public_key: bytes | None) -> SealedHead:
     shows a damaged seal but not a forged one.
     """
     try:
-        if not isinstance(seal, dict) or set(seal) != set(FIELDS):
+        if not isinstance(seal, dict) or set(seal) - {POLICIES} != set(FIELDS):
             raise SealUnreadable
-        facts = {name: seal[name] for name in FIELDS[:-1]}
+        facts = {name: value for name, value in seal.items() if name != "signature"}
         named = bytes.fromhex(facts["public_key"])
         if public_key is not None and named != public_key:
             raise SealUnreadable
@@ -106,6 +116,7 @@ def checked(seal: object, public_key: bytes | None) -> SealedHead:
             merkle_root=bytes.fromhex(facts["merkle_root"]),
             sealed_at=datetime.fromisoformat(facts["sealed_at"]),
             public_key=named,
+            policies=bytes.fromhex(facts[POLICIES]) if POLICIES in facts else None,
         )
     except (ValueError, TypeError, AttributeError, InvalidSignature, RecursionError) as error:
         raise SealUnreadable from error

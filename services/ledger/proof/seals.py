@@ -15,15 +15,32 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from pointsbank.domain import chain, merkle
+from pointsbank.domain.errors import DomainError, NotFound
 from pointsbank.platform.database import UnitOfWork
-from services.ledger.proof import audit_store, seal_form, tree
+from services.ledger.proof import audit_store, policy_form, seal_form, tree
 from services.ledger.proof.seal_form import SealedHead, SealUnreadable
 
-__all__ = ["SealUnreadable", "SealedHead"]
+__all__ = ["SealNotContinued", "SealUnreadable", "SealedHead"]
 
 KEY_FILE = "seal.key"
 SEALS_FOLDER = "seals"
 SEALS_SHOWN_MAX = 100
+
+
+class SealNotContinued(DomainError):
+    """The journal is not the one that was sealed last: it must not be sealed, but verified."""
+
+    code = "seal_not_continued"
+
+
+def known_key(directory: Path) -> bytes | None:
+    """Return the public half of the key kept in ``DIRECTORY``, or None where none was made yet."""
+    try:
+        text = (directory / KEY_FILE).read_text()
+    except FileNotFoundError:
+        return None
+    return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(text.strip())).public_key().public_bytes_raw()
 
 
 def load_key(directory: Path) -> Ed25519PrivateKey:
@@ -51,24 +68,32 @@ def seals_file(directory: Path, community_id: int) -> Path:
     return directory / SEALS_FOLDER / f"community-{community_id}.jsonl"
 
 
-async def seal_head(uow: UnitOfWork, key: Ed25519PrivateKey, *, number: int | None = None) -> str:
+async def seal_head(
+    uow: UnitOfWork, key: Ed25519PrivateKey, *, number: int | None = None, last: SealedHead | None = None
+) -> str:
     """Sign the journal up to its head, keep a copy in the database, and return the line to keep elsewhere.
 
     number: sign it as it stood after that entry instead. The tree's stored nodes are brought up to there.
-    Raises TreeIncomplete, NotFound.
+    last: the last seal outside the database; nothing is signed that does not go on from it. Raises
+    SealNotContinued, TreeIncomplete, NotFound; the unit of work must not be committed then.
     """
     head = await audit_store.head(uow)
     size = head["entry_number"] if number is None else number
     hash_ = head["hash"] if size == head["entry_number"] else await audit_store.hash_at(uow, size)
     await tree.extend(uow, size)
+    grown = tree.Tree(uow, size)
+    root = await grown.root()
+    if last is not None and not await _goes_on(uow, last, grown, root):
+        raise SealNotContinued
     seal = seal_form.sign(
         key,
         community_id=uow.community_id,
         entry_number=size,
         hash_=hash_,
-        merkle_root=await tree.Tree(uow, size).root(),
+        merkle_root=root,
         algorithm=head["algorithm"],
         sealed_at=uow.clock.now(),
+        policies=policy_form.digest(await audit_store.policies(uow)),
     )
     checked = seal_form.checked(seal, None)
     await audit_store.insert_seal(
@@ -81,9 +106,26 @@ async def seal_head(uow: UnitOfWork, key: Ed25519PrivateKey, *, number: int | No
             "public_key": checked.public_key,
             "signature": bytes.fromhex(seal["signature"]),
             "sealed_at": checked.sealed_at,
+            "policies": checked.policies,
         },
     )
     return json.dumps(seal)
+
+
+async def _goes_on(uow: UnitOfWork, last: SealedHead, grown: tree.Tree, root: bytes) -> bool:
+    """Tell whether the journal still has the sealed head, and the tree the sealed one as its beginning."""
+    old = last.entry_number
+    if not old:
+        return (last.hash, last.merkle_root) == (chain.genesis(uow.community_id), merkle.EMPTY)
+    try:
+        if await audit_store.hash_at(uow, old) != last.hash:
+            return False
+        if old > grown.size:
+            return True  # a day's end that lies before it: its nodes may not be stored yet
+        proof = await grown.consistency(old)
+    except (NotFound, tree.TreeIncomplete):
+        return False
+    return merkle.holds_consistency(old, grown.size, last.merkle_root, root, proof)
 
 
 async def is_due(uow: UnitOfWork) -> bool:
@@ -103,10 +145,39 @@ async def newest(
 def append_seal(path: Path, line: str) -> None:
     """Add a seal to a file, flushed to the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        file.write(line + "\n")
+    with path.open("ab+") as file:
+        # A line that was cut off (a full disk, a crash) must not swallow this one.
+        whole = not file.tell() or (file.seek(-1, os.SEEK_END), file.read(1))[1] == b"\n"
+        file.write((b"" if whole else b"\n") + line.encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
+
+
+def sent_mark(path: Path) -> Path:
+    """Return where it is noted how many of a file's seals were posted away."""
+    return path.with_suffix(".sent")
+
+
+def sent_count(path: Path) -> int:
+    """Return how many of a file's seals were posted away."""
+    try:
+        return int(sent_mark(path).read_text())
+    except (FileNotFoundError, ValueError):
+        return 0
+
+
+def last_kept(path: Path, community_id: int) -> SealedHead | None:
+    """Return the community's last seal in a file that can be read, or None."""
+    if not path.exists():
+        return None
+    for line in reversed(path.read_text(errors="replace").splitlines()):
+        try:
+            seal = seal_form.parsed(line, None)
+        except SealUnreadable:
+            continue
+        if seal.community_id == community_id:
+            return seal
+    return None
 
 
 def kept_seals(path: Path) -> list[dict[str, Any]]:
@@ -137,6 +208,32 @@ def read_seals(path: Path, *, public_key: bytes | None = None) -> list[SealedHea
         return []
     with path.open() as file:
         return [seal_form.parsed(line, public_key) for line in file if line.strip()]
+
+
+def newest_kept(
+    path: Path,
+    community_id: int,
+    public_key: bytes,
+    *,
+    before: int | None = None,
+    limit: int = SEALS_SHOWN_MAX,
+) -> list[dict[str, Any]]:
+    """Return a community's seals in a file as they were signed, newest first; what is no seal by the key is
+    left out. before: an entry number to go on from.
+    """
+    found: list[dict[str, Any]] = []
+    bound = seal_form.NUMBER_MAX + 1 if before is None else before
+    for line in reversed(path.read_text(errors="replace").splitlines()):
+        try:
+            seal = seal_form.parsed(line, public_key)
+        except SealUnreadable:
+            continue
+        if seal.community_id == community_id and seal.entry_number < bound:
+            found.append(json.loads(line))
+            bound = seal.entry_number
+        if len(found) >= min(limit, SEALS_SHOWN_MAX):
+            break
+    return found
 
 
 def printed(line: str, name: str) -> str:

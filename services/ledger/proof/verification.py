@@ -19,12 +19,13 @@ from pointsbank.domain import chain, merkle
 from pointsbank.domain.errors import InvalidValue
 from pointsbank.platform.database import UnitOfWork
 from services.ledger.batch import account_id
-from services.ledger.proof import audit_store, journal_store, seal_form
+from services.ledger.proof import audit_store, journal_store
 from services.ledger.proof.faults import Fault, Finding, Findings
+from services.ledger.proof.known_seals import known_seals
 from services.ledger.proof.range_processes import check_in_processes
 from services.ledger.proof.range_reading import Span, check_here
 from services.ledger.proof.ranges import TILE, TILE_HEIGHT, RangeResult
-from services.ledger.proof.seal_form import SealedHead, SealUnreadable
+from services.ledger.proof.seal_form import SealedHead
 
 __all__ = ["Fault", "Finding", "Processes", "SealedHead", "Verification", "verify", "verify_recent"]
 
@@ -51,11 +52,12 @@ class Processes:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What a verification covered and found. ``findings`` is in order; the first is where it broke.
+    """What a verification covered and found. ``findings`` is by entry: the first is where it broke.
 
     since: the first entry that was recomputed; from 2 on, what came before it was taken as it stands, and
-    only the accounts that were touched since were compared. seals: how many heads were compared.
-    omitted: findings beyond those told. merkle_root: over all entries; None where the tree could not be made.
+    only the accounts that were touched since were compared. seals: how many heads were compared, of which
+    seals_kept were outside the database and seals_stored in it. omitted: findings beyond those told.
+    merkle_root: over all entries; None where the tree could not be made.
     """
 
     entries: int
@@ -67,6 +69,8 @@ class Verification:
     merkle_root: bytes | None
     findings: tuple[Finding, ...]
     omitted: int = 0
+    seals_kept: int = 0
+    seals_stored: int = 0
 
     @property
     def sound(self) -> bool:
@@ -80,6 +84,7 @@ async def verify(
     seals: Sequence[SealedHead] | None = None,
     since: int = 1,
     public_key: bytes | None = None,
+    sent: int = 0,
     processes: Processes | None = None,
     range_entries: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -87,8 +92,9 @@ async def verify(
     """Recompute a community's journal, streaming. Give it a snapshot unit of work.
 
     seals: heads kept outside the database; this community's must all still be in the chain. since: the
-    entry to begin with (rounded down to where a tile of the tree begins). public_key: the one that the
-    database's seals must be signed by; without it, the one each names. processes: none: everything here.
+    entry to begin with (rounded down to where a tile of the tree begins). public_key: the one that
+    all seals must be signed by; without it, the one each names. sent: how many of the ``seals`` were once
+    counted as sent away; there cannot be fewer now. processes: none: everything here.
     range_entries: a multiple of 256; None: as fits. progress: called with (entries done, entries in all).
     Memory grows with accounts, not with entries. Raises InvalidValue.
     """
@@ -97,9 +103,11 @@ async def verify(
     head = await audit_store.head(uow)
     start = (min(since, head["entry_number"] + 1) - 1) // TILE * TILE
     findings = Findings()
-    sealed = await _seals_to_meet(uow, seals or (), public_key, start, findings)
+    known = await known_seals(
+        uow, seals or (), sent=sent, public_key=public_key, start=start, findings=findings
+    )
     end = max(head["entry_number"], await audit_store.last_number(uow))
-    sizes = sorted({seal.entry_number for seal in sealed})
+    sizes = sorted({seal.entry_number for seal in known.to_meet})
     if range_entries is None:
         processes = processes if end - start > ALONE_MAX else None
         range_entries = _range_entries(end - start, processes)
@@ -127,26 +135,28 @@ async def verify(
                 progress(last[0], head["entry_number"])
     if (head["entry_number"], head["hash"]) != last:
         findings.add(Fault.HEAD_MISMATCH, f"entry {last[0]}")
-    _meet(sealed, met, tree.broken, findings)
+    known.meet(met, tree_broken=tree.broken, findings=findings)
     account.compare(uow.community_id, findings)
     await _compare_holds(uow, account, findings)
     return Verification(
         entries=last[0],
         lines=lines,
         accounts=account.compared,
-        seals=len(sealed),
+        seals=len(known.to_meet),
         since=start + 1,
         head_hash=last[1],
         merkle_root=None if tree.broken else tree.root(),
-        findings=tuple(findings.told),
+        findings=findings.in_order(),
         omitted=findings.omitted,
+        seals_kept=known.kept,
+        seals_stored=known.stored,
     )
 
 
-async def verify_recent(uow: UnitOfWork) -> Verification:
+async def verify_recent(uow: UnitOfWork, *, public_key: bytes | None = None) -> Verification:
     """Recompute the newest ``RECENT_ENTRIES`` entries (or all there are), in a snapshot unit of work."""
     head = await audit_store.head(uow)
-    return await verify(uow, since=max(1, head["entry_number"] - RECENT_ENTRIES + 1))
+    return await verify(uow, since=max(1, head["entry_number"] - RECENT_ENTRIES + 1), public_key=public_key)
 
 
 def _range_entries(entries: int, processes: Processes | None) -> int:
@@ -170,38 +180,6 @@ async def _results(
     async with aclosing(results) as each:
         async for result in each:
             yield result
-
-
-async def _seals_to_meet(
-    uow: UnitOfWork,
-    kept: Sequence[SealedHead],
-    public_key: bytes | None,
-    start: int,
-    findings: Findings,
-) -> list[SealedHead]:
-    """Return the seals behind entry ``start``, kept elsewhere or here, each signature checked."""
-    found = [seal for seal in kept if seal.community_id == uow.community_id]
-    async for row in audit_store.all_seals(uow, after=start):
-        try:
-            found.append(seal_form.checked(seal_form.as_written(uow.community_id, row), public_key))
-        except SealUnreadable:
-            findings.add(Fault.SEAL_FORGED, f"entry {row['entry_number']}")
-    unique = {(seal.entry_number, seal.hash, seal.merkle_root): seal for seal in found}
-    return sorted(
-        (seal for seal in unique.values() if seal.entry_number > start), key=lambda seal: seal.entry_number
-    )
-
-
-def _meet(
-    sealed: list[SealedHead],
-    met: dict[int, tuple[bytes, bytes | None]],
-    tree_broken: bool,
-    findings: Findings,
-) -> None:
-    for seal in sealed:
-        hash_, root = met.get(seal.entry_number, (b"", None))
-        if hash_ != seal.hash or not (tree_broken or root == seal.merkle_root):
-            findings.add(Fault.SEAL_MISMATCH, f"entry {seal.entry_number}")
 
 
 class _Accounts:
