@@ -33,6 +33,9 @@ PROBLEM_TYPE = "urn:pointsbank:problem:"
 LOCALE_COOKIE = "pointsbank_locale"
 LOCALES_FOLDER = Path(api.web.__file__).parent / "locale"
 RETRY_SECONDS = 1
+RETRY_SECONDS_OF: Mapping[str, int] = {"exports_busy": 60}
+"""When to come again, by code, where a second later is too soon."""
+
 BODY_BYTES_MAX = 64 * 1024
 
 AnyRequest = Request[Any, Any, State]
@@ -162,6 +165,7 @@ STATUSES: Mapping[str, int] = {
     "unsupported_media_type": 415,
     "idempotency_key_reused": 422,
     "internal_error": 500,
+    "exports_busy": 503,
     "not_ready": 503,
     "posting_overloaded": 503,
     "posting_undecided": 503,
@@ -273,7 +277,7 @@ def answer(request: AnyRequest, error: DomainError) -> Response[Any]:
     if problem.status == HTTP_401:
         headers["WWW-Authenticate"] = "Bearer"
     if problem.status == HTTP_503 or problem.code == "request_in_flight":
-        headers["Retry-After"] = str(RETRY_SECONDS)
+        headers["Retry-After"] = str(RETRY_SECONDS_OF.get(problem.code, RETRY_SECONDS))
     page = request.app.state.get("error_page")
     if page is not None and not for_programs(request) and "text/html" in request.headers.get("accept", ""):
         shown: Response[Any] = page(request, Refusal(problem, locale, headers))

@@ -9,6 +9,7 @@ from uuid import UUID
 from pointsbank.domain import accounts
 from pointsbank.domain.accounts import Commodity
 from pointsbank.domain.journal import EntryKind, Origin, SourceKind, Transfer, journal_entry
+from pointsbank.domain.points import MilliPoints
 from pointsbank.domain.roles import Role
 from pointsbank.domain.visit import ConfirmationMethod
 from pointsbank.platform.clock import FixedClock
@@ -136,6 +137,13 @@ async def given(
         subject=giver.ledger_ref,
         source_kind=SourceKind.GIFT,
     )
+
+
+async def taken_back(database: Database, number: int, *, actor: PersonInfo, amount: int | None = None) -> int:
+    """Reverse an entry, whole unless an amount of its points is given, and return the reversal's number."""
+    async with database.unit_of_work(1) as uow:
+        back = None if amount is None else MilliPoints(amount)
+        return (await ledger.reverse(uow, number, actor=actor.ledger_ref, amount=back)).number
 
 
 async def recent(database: Database, world: World, clock: FixedClock) -> Period:

@@ -87,10 +87,12 @@ async def _found(
 async def _answers(uow: UnitOfWork, period: Period, over: int | None, round_points: int) -> Found:
     threshold = await auditing.day_cap_minutes(uow) if over is None else over
     rings = await auditing.rings(uow, period)
+    reversals = await auditing.reversal_groups(uow, period)
     return {
         "self_kinds": await auditing.self_acted(uow, period),
         "self_acted": (await auditing.self_entries(uow, period, limit=ROWS)).items,
-        "reversals": await auditing.reversal_groups(uow, period),
+        "reversals": reversals.groups,
+        "reversals_complete": reversals.complete,
         "threshold_minutes": threshold,
         "long_days": (await auditing.long_days(uow, period, over_minutes=threshold, limit=ROWS)).items,
         "rings": rings.rings[:ROWS],
@@ -190,7 +192,10 @@ class Tables:
             for each in self._found["reversals"]
         ]
         columns = ("took back", "reason", "actor", "entries", "points", "minutes")
-        return "2. Reversals by what they take back, reason and who decided", columns, rows
+        title = "2. Reversals by what they take back, reason and who decided"
+        if not self._found["reversals_complete"]:
+            title += f" (the first {auditing.REVERSALS_MAX} of the period)"
+        return title, columns, rows
 
     def long_days(self) -> Shown:
         """Return days beyond the threshold."""
@@ -249,7 +254,7 @@ class Tables:
         return [
             (
                 str(each.number),
-                each.kind,
+                each.kind if each.reversed_by is None else f"{each.kind} (reversed by {each.reversed_by})",
                 self._member(each.actor_ref),
                 self._member(each.subject_ref),
                 f"{each.occurred_at.astimezone(self._zone):%Y-%m-%d %H:%M}",

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from api.cli.connection import app_database
+from api.http.moments import require_day
 from pointsbank.domain.errors import InvalidValue
 from pointsbank.platform.clock import local_date
 from pointsbank.platform.database import Database, UnitOfWork
@@ -67,6 +68,9 @@ def _chosen(communities: list[CommunityInfo], code: str | None) -> CommunityInfo
 def days(
     uow: UnitOfWork, community: CommunityInfo, first: datetime | None, last: datetime | None
 ) -> tuple[date, date]:
-    """Return the first and last local day that a command asks for, both included."""
+    """Return the first and last local day that a command asks for, both included. Raises InvalidValue."""
+    for field, day in (("since", first), ("until", last)):
+        if day is not None:
+            require_day(field, day.date())
     end = last.date() if last is not None else local_date(uow.clock.now(), community.timezone)
     return first.date() if first is not None else end - timedelta(days=DAYS_BEFORE - 1), end

@@ -30,6 +30,9 @@ OWNER_ONLY = 0o600
 @click.command("sample")
 @data_option
 @period_options
+@click.option(
+    "--entries", help="A range of entries such as 17-230 in place of days, as a worksheet names it."
+)
 @click.option("--seed", required=True, help="Any words; the same words draw the same entries.")
 @click.option("--size", type=click.IntRange(1, SAMPLE_MAX), default=30, show_default=True)
 @click.option(
@@ -43,6 +46,7 @@ def sample_command(
     code: str | None,
     first: datetime | None,
     last: datetime | None,
+    entries: str | None,
     seed: str,
     size: int,
     output: Path,
@@ -52,6 +56,7 @@ def sample_command(
 ) -> None:
     """Draw a sample, weakly confirmed entries more often, and write its worksheet.
 
+    The worksheet names the command that draws the same again, also when its period had not ended.
     Members go by number. Names and phones are written only for somebody who may see them (--by), into a file
     that only you can read.
     """
@@ -59,9 +64,23 @@ def sample_command(
         raise click.ClickException(f"{output}: a worksheet is .xlsx or .csv")
     if with_names and by is None:
         raise click.ClickException("--with-names: say by --by whose right it is to see them")
+    if entries is not None and (first is not None or last is not None):
+        raise click.ClickException("--entries: a sample is drawn from entries or from days, not from both")
     settings = read_settings(data=data)
     content, told = asyncio.run(
-        _drawn(settings, code, first, last, seed, size, by, language, output.suffix, with_names=with_names)
+        _drawn(
+            settings,
+            code,
+            first,
+            last,
+            entries,
+            seed,
+            size,
+            by,
+            language,
+            output.suffix,
+            with_names=with_names,
+        )
     )
     try:
         if with_names:
@@ -78,6 +97,7 @@ async def _drawn(
     code: str | None,
     first: datetime | None,
     last: datetime | None,
+    entries: str | None,
     seed: str,
     size: int,
     by: str | None,
@@ -87,8 +107,10 @@ async def _drawn(
     with_names: bool,
 ) -> tuple[bytes, str]:
     async with community_snapshot(settings, code) as (uow, community):
-        since, until = days(uow, community, first, last)
-        period = await auditing.period_of_days(uow, since, until)
+        if entries is not None:
+            period = await auditing.period_of_entries(uow, *auditing.entry_range(entries))
+        else:
+            period = await auditing.period_of_days(uow, *days(uow, community, first, last))
         who = await _who(uow, by) if by is not None else None
         sample = await auditing.sample(uow, period, seed=seed, size=size)
         try:
@@ -103,6 +125,7 @@ async def _drawn(
         sheet = Worksheet(
             sample=sample,
             community=community.name,
+            code=community.code,
             called=called,
             by=f"{who.name} {who.member_number}" if who is not None else AT_THE_MACHINE,
             at=now,
@@ -110,6 +133,8 @@ async def _drawn(
         )
         words = Words(language, timezone=community.timezone, today=local_date(now, community.timezone))
         told = f"{len(sample.drawn)} of {sample.population} earning entries drawn"
+        if period.through > period.after:
+            told += f" from entries {period.after + 1}-{period.through}"
         return WRITERS[suffix](sheet, words), told
 
 

@@ -1,4 +1,4 @@
-"""The questions an auditor asks of a period of recorded time, and the sample drawn from it."""
+"""The questions an auditor asks of a period of recorded time."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from litestar.params import QueryParameter
 from api.auth import may
 from api.dependencies import SignedIn, read
 from api.http.moments import require_moments
+from api.http.sample import sample
 from api.http.wire import PAGE_DEFAULT, AfterNumber, Limit, Told
 from pointsbank.domain.journal import EntryKind
 from pointsbank.domain.roles import READERS, Actor
-from pointsbank.domain.sampling import SAMPLE_MAX, SEED_LENGTH_MAX
 from pointsbank.domain.visit import ConfirmationMethod
 from pointsbank.platform.database import UnitOfWork
 from services.audit import service as audit
 from services.audit.views import Period
 
-SAMPLE_DEFAULT = 30
-
 
 class AuditedEntry(Told):
-    """An entry in one line. ``milli_points`` and ``minutes``: what it moved of each."""
+    """An entry in one line. ``milli_points`` and ``minutes``: what it moved of each.
+
+    ``reversed_by``: number of the entry that took it back, whole or in part; null where none did.
+    """
 
     number: int
     kind: EntryKind
@@ -38,6 +39,7 @@ class AuditedEntry(Told):
     recorded_at: datetime
     milli_points: int
     minutes: int
+    reversed_by: int | None
 
 
 class AuditedEntryPage(Told):
@@ -90,15 +92,22 @@ class ReversalGroupAnswer(Told):
 
 
 class ReversalsAnswer(Told):
-    """Reversals in groups, the largest first, and one by one in order of number."""
+    """Reversals in groups, the largest first, and one by one in order of number.
+
+    ``groups_complete``: false when there are more than are counted in groups.
+    """
 
     groups: list[ReversalGroupAnswer]
+    groups_complete: bool
     items: list[AuditedReversal]
     next_after: int | None
 
 
 class LongDayAnswer(Told):
-    """A volunteer's local day. ``minutes``: confirmed; ``credited_minutes``: what the caps left of them."""
+    """A volunteer's local day. ``minutes``: confirmed; ``credited_minutes``: what the caps left of them.
+
+    Visits whose earning was wholly taken back do not count.
+    """
 
     volunteer_ref: UUID
     day: date
@@ -117,7 +126,7 @@ class LongDayPage(Told):
 
 
 class FlowAnswer(Told):
-    """What went from one member to another: earned on the giver's word, or given."""
+    """What went from one to another, less what was taken back: earned on the giver's word, or given."""
 
     giver: UUID
     taker: UUID
@@ -170,38 +179,6 @@ class ConfirmationsAnswer(Told):
     grids: list[ConfirmationsLine]
     items: list[WeakConfirmerAnswer]
     next_after: int | None
-
-
-class DrawnAnswer(Told):
-    """A drawn earning entry. ``strength`` 0: no visit stands behind it, and what comes from one is null."""
-
-    place: int
-    number: int
-    occurred_at: datetime
-    milli_points: int
-    minutes: int
-    strength: int
-    weight: int
-    volunteer_ref: UUID
-    kind: str | None
-    checked_in_at: datetime | None
-    checked_out_at: datetime | None
-    method: ConfirmationMethod | None
-    elder_id: UUID | None
-
-
-class SampleAnswer(Told):
-    """A sample and all it takes to draw it again. ``weights``: tickets by strength of confirmation."""
-
-    seed: str
-    size: int
-    community_id: int
-    after: int
-    through: int
-    weights: dict[str, int]
-    population: int
-    tickets: int
-    drawn: list[DrawnAnswer]
 
 
 Since = Annotated[datetime, QueryParameter(description="recorded from then on")]
@@ -257,8 +234,10 @@ async def reversals(
 
     async def ask(uow: UnitOfWork, period: Period) -> ReversalsAnswer:
         found = await audit.reversals(uow, period, after=after, limit=limit)
+        grouped = await audit.reversal_groups(uow, period)
         return ReversalsAnswer(
-            groups=[ReversalGroupAnswer.of(each) for each in await audit.reversal_groups(uow, period)],
+            groups=[ReversalGroupAnswer.of(each) for each in grouped.groups],
+            groups_complete=grouped.complete,
             items=[AuditedReversal.of(each) for each in found.items],
             next_after=found.next_after,
         )
@@ -345,39 +324,6 @@ async def confirmations(
             grids=[ConfirmationsLine.of(each) for each in await audit.confirmations(uow, period)],
             items=[WeakConfirmerAnswer.of(each) for each in found.items],
             next_after=found.next_after,
-        )
-
-    return await _of_period(request, since, until, ask)
-
-
-@get("/sample", opt=may(*READERS), operation_id="draw_sample")
-async def sample(
-    request: SignedIn,
-    since: Since,
-    until: Until,
-    seed: Annotated[
-        str, QueryParameter(min_length=1, max_length=SEED_LENGTH_MAX, description="any words; keep them")
-    ],
-    size: Annotated[int, QueryParameter(ge=1, le=SAMPLE_MAX, description="how many")] = SAMPLE_DEFAULT,
-) -> SampleAnswer:
-    """Draw earning entries, weakly confirmed ones more often; the same seed draws the same.
-
-    An entry has as many tickets as `weights` says for its strength; ticket `t` of entry `n` bears the SHA-256
-    of `seed:community_id:n:t`; the entries whose tickets come first in ascending order are drawn.
-    """
-
-    async def ask(uow: UnitOfWork, period: Period) -> SampleAnswer:
-        found = await audit.sample(uow, period, seed=seed, size=size)
-        return SampleAnswer(
-            seed=found.seed,
-            size=found.size,
-            community_id=found.community_id,
-            after=period.after,
-            through=period.through,
-            weights={str(strength): weight for strength, weight in found.weights.items()},
-            population=found.population,
-            tickets=found.tickets,
-            drawn=[DrawnAnswer.of(each) for each in found.drawn],
         )
 
     return await _of_period(request, since, until, ask)

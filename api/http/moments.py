@@ -1,10 +1,10 @@
-"""Moments in addresses: aware, in the calendar, and, where what was is asked for, not to come."""
+"""Moments and days that are asked for: aware, in the calendar, and, where what was is meant, not to come."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
-from api.http.wire import plausible
+from api.http.wire import YEARS, plausible
 from pointsbank.domain.errors import InvalidValue
 
 
@@ -17,6 +17,15 @@ def require_moments(**moments: datetime | None) -> None:
             raise InvalidValue(field=name, rule="timezone")
         if not plausible(moment):
             raise InvalidValue(field=name, rule="plausible_date")
+
+
+def require_day(name: str, day: date) -> None:
+    """Check that a day has a plausible year: at the calendar's edge there is no day before or after it.
+
+    Raises InvalidValue.
+    """
+    if day.year not in YEARS:
+        raise InvalidValue(field=name, rule="plausible_date")
 
 
 def require_past(name: str, moment: datetime, *, now: datetime) -> None:

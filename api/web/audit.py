@@ -13,6 +13,7 @@ from litestar import Response, get, post
 from api.auth import may
 from api.dependencies import SignedIn
 from api.http.books import ACCOUNTS, AHEAD_MAX, StatementOf
+from api.http.moments import require_day
 from api.web import worksheet
 from api.web.forms import read_form
 from api.web.pages import page
@@ -73,9 +74,11 @@ def _day(text: str, default: date, *, field: str) -> date:
     if not text:
         return default
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise InvalidValue(field=field, rule="day") from None
+    require_day(field, day)
+    return day
 
 
 def _whole(text: str, default: int | None, low: int, high: int, *, field: str) -> int | None:
@@ -155,6 +158,7 @@ async def _show(
         total=_by_grid(found.get("grids", ())),
         grid_names={grid.number: grid.name for grid in await people.small_grids(uow)},
         called=await _called(uow, _refs(found, rings)),
+        reversals_max=audit.REVERSALS_MAX,
         sample_size=SAMPLE_SIZE,
         sample_max=SAMPLE_MAX,
         seed_max=SEED_LENGTH_MAX,
@@ -175,7 +179,7 @@ def _refs(found: dict[str, Any], rings: Iterable[Any]) -> set[UUID]:
     for name in ("self_acted", "reversals", "night"):
         for each in found[name].items if name in found else ():
             refs |= {each.actor_ref, each.subject_ref}
-    refs |= {each.actor_ref for each in found.get("reversal_groups", ())}
+    refs |= {each.actor_ref for each in found["reversal_groups"].groups} if "reversals" in found else set()
     refs |= {each.volunteer_ref for each in found["long_days"].items} if "long_days" in found else set()
     refs |= {each.confirmer_ref for each in found["weak"].items} if "weak" in found else set()
     return refs
@@ -198,7 +202,7 @@ async def draw(request: SignedIn) -> Response[Any]:
     async with visit(request) as (uow, visitor):
         try:
             asked = _asked(query, visitor.words.today)
-            period = await audit.period_of_days(uow, asked.first, asked.last)
+            period = await _sampled(uow, asked, query.get("entries", ""))
             size = _whole(query.get("size", ""), SAMPLE_SIZE, 1, SAMPLE_MAX, field="size") or SAMPLE_SIZE
             sample = await audit.sample(uow, period, seed=query.get("seed", "").strip(), size=size)
         except InvalidValue as refused:
@@ -210,6 +214,7 @@ async def draw(request: SignedIn) -> Response[Any]:
         sheet = worksheet.Worksheet(
             sample=sample,
             community=visitor.community.name,
+            code=visitor.community.code,
             called=await audit.named(uow, sample, visitor.actor)
             if with_names
             else await audit.numbered(uow, sample),
@@ -217,13 +222,26 @@ async def draw(request: SignedIn) -> Response[Any]:
             at=uow.clock.now(),
             with_names=with_names,
         )
+    name = _name(asked, period, by_entries=bool(query.get("entries", "").strip()))
     if query.get("form") == "csv":
-        return _file(worksheet.as_csv(sheet, visitor.words), "text/csv", "csv", asked)
-    return _file(worksheet.as_xlsx(sheet, visitor.words), XLSX, "xlsx", asked)
+        return _file(worksheet.as_csv(sheet, visitor.words), "text/csv", f"{name}.csv")
+    return _file(worksheet.as_xlsx(sheet, visitor.words), XLSX, f"{name}.xlsx")
 
 
-def _file(content: bytes, media_type: str, ending: str, asked: Asked) -> Response[bytes]:
-    name = f"worksheet-{asked.first}-{asked.last}.{ending}"
+async def _sampled(uow: UnitOfWork, asked: Asked, entries: str) -> Period:
+    """Return the period to draw from: the entries that are named, else the days. Raises InvalidValue."""
+    if entries.strip():
+        return await audit.period_of_entries(uow, *audit.entry_range(entries))
+    return await audit.period_of_days(uow, asked.first, asked.last)
+
+
+def _name(asked: Asked, period: Period, *, by_entries: bool) -> str:
+    """Name a worksheet by its days and the entries to draw it again from: a table has no front page."""
+    days = "" if by_entries else f"-{asked.first}-{asked.last}"
+    return f"worksheet{days}-entries-{period.after + 1}-{period.through}"
+
+
+def _file(content: bytes, media_type: str, name: str) -> Response[bytes]:
     return Response(
         content, media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'}
     )

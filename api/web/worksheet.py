@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ import xlsxwriter
 from api.web.words import Words
 from pointsbank.domain.points import format_points
 from services.audit.views import Drawn, Named, Sample
+from services.ledger.exchange.sheets import FORMULA_STARTS
 
 A4 = 9
 HEADER_HEIGHT, ROW_HEIGHT = 42, 46
@@ -47,20 +49,18 @@ COLUMNS = (
 BLANK = 5
 """The last columns are for the hand."""
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula (OWASP, CSV injection)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Worksheet:
     """A sample ready to be written down.
 
-    called: how each person goes, by id and by pseudonym. by: who drew it, in their own words. with_names:
-    whether names and phones stand in it.
+    code: the community's. called: how each person goes, by id and by pseudonym. by: who drew it, in their own
+    words. with_names: whether names and phones stand in it.
     """
 
     sample: Sample
     community: str
+    code: str
     called: Mapping[UUID, Named]
     by: str
     at: datetime
@@ -122,7 +122,7 @@ def _front(sheet: Worksheet, words: Words) -> list[tuple[str, str]]:
             t("worksheet.period"),
             t("worksheet.period_told", first=f"{words.date_of(period.since)}", last=f"{words.date_of(last)}"),
         ),
-        (t("worksheet.entries"), t("worksheet.entries_told", first=period.after + 1, last=period.through)),
+        (t("worksheet.entries"), _entries(sheet, last, words)),
         (t("worksheet.seed"), drawn.seed),
         (t("worksheet.population"), words.whole(drawn.population)),
         (t("worksheet.size"), words.whole(len(drawn.drawn))),
@@ -133,6 +133,7 @@ def _front(sheet: Worksheet, words: Words) -> list[tuple[str, str]]:
             t("worksheet.check"),
             t("worksheet.check_told", example=f"{drawn.seed}:{drawn.community_id}:{period.through}:1"),
         ),
+        (t("worksheet.again"), _again(sheet, words)),
         (t("worksheet.by"), sheet.by),
         (t("worksheet.at"), f"{words.date_of(sheet.at)} {words.clock(sheet.at)}"),
         (
@@ -141,6 +142,28 @@ def _front(sheet: Worksheet, words: Words) -> list[tuple[str, str]]:
         ),
         (t("worksheet.asking"), t("worksheet.asking_told")),
     ]
+
+
+def _entries(sheet: Worksheet, last: datetime, words: Words) -> str:
+    """Say which entries took part; of a period that has not ended, that it goes no further than now."""
+    period = sheet.sample.period
+    if period.through <= period.after:
+        return words.t("worksheet.entries_none")
+    told = words.t("worksheet.entries_told", first=period.after + 1, last=period.through)
+    if sheet.at < last:
+        told += words.t("worksheet.entries_open", last=period.through)
+    return told
+
+
+def _again(sheet: Worksheet, words: Words) -> str:
+    """Say how the same is drawn again, also when more has been recorded since: the range, and a command."""
+    drawn, period = sheet.sample, sheet.sample.period
+    if period.through <= period.after:
+        return words.t("worksheet.entries_none")
+    entries = f"{period.after + 1}-{period.through}"
+    named = ("--community", sheet.code, "--entries", entries, f"--seed={drawn.seed}", "--size")
+    command = shlex.join(("pointsbank", "audit", "sample", *named, str(drawn.size), "-o", "again.xlsx"))
+    return words.t("worksheet.again_told", entries=entries, command=command)
 
 
 def _write_rows(book: Any, sheet: Worksheet, words: Words) -> None:
@@ -184,13 +207,20 @@ def _cells(sheet: Worksheet, each: Drawn, words: Words) -> Sequence[str | int]:
         when,
         nobody if each.kind is None else words.t(f"kind.{each.kind}"),
         each.minutes,
-        format_points(each.milli_points),
+        _points(each, words),
         words.t("worksheet.no_visit") if each.method is None else words.t(f"method.{each.method}"),
         each.strength,
         _told(sheet, each.volunteer_id or each.volunteer_ref, nobody),
         _told(sheet, each.elder_id, nobody),
         _told(sheet, each.confirmer_id, nobody),
     )
+
+
+def _points(each: Drawn, words: Words) -> str:
+    points = format_points(each.milli_points)
+    if each.reversed_by is None:
+        return points
+    return points + " " + words.t("worksheet.reversed_by", number=each.reversed_by)
 
 
 def _told(sheet: Worksheet, person: UUID | None, nobody: str) -> str:
@@ -201,7 +231,7 @@ def _told(sheet: Worksheet, person: UUID | None, nobody: str) -> str:
 
 
 def _harmless(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(FORMULA) else cell
+    return f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell
 
 
 def _footer(seed: str) -> str:

@@ -1,7 +1,8 @@
 """The questions an auditor asks of a period, and the sample to ask the elders by.
 
 A period is of recorded time: its entries are a contiguous range of numbers, nothing that was recorded in it
-can slip out by saying that it happened at another time, and every question reads that range and no more.
+can slip out by saying that it happened at another time, and every question reads that range and no more. A
+period that has not ended grows; the range of numbers does not, and a sample can be drawn by it again.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from services.audit.views import (
     Period,
     Reversal,
     ReversalGroup,
+    ReversalGroups,
     Rings,
     Sample,
     SelfActed,
@@ -104,6 +106,31 @@ async def period_of_days(uow: UnitOfWork, first: date, last: date) -> Period:
     return await period(uow, local_day(first, timezone)[0], local_day(last, timezone)[1])
 
 
+async def period_of_entries(uow: UnitOfWork, after: int, through: int, *, field: str = "entries") -> Period:
+    """Return the period of the entries numbered after < n <= through.
+
+    Raises InvalidValue, of ``field``: such as when not all of them are recorded.
+    """
+    if not 0 <= after < through:
+        raise InvalidValue(field=field, rule="entry_range")
+    moments = await store.recorded_at(uow, [after + 1, through])
+    if after + 1 not in moments or through not in moments:
+        raise InvalidValue(field=field, rule="recorded_entries")
+    since, last = moments[after + 1], moments[through]
+    if last - since > timedelta(days=PERIOD_DAYS_MAX):
+        raise InvalidValue(field=field, rule=f"within_{PERIOD_DAYS_MAX}_days")
+    timezone = (await people.community(uow)).timezone
+    return Period(since, last + timedelta(microseconds=1), after, through, timezone)
+
+
+def entry_range(text: str) -> tuple[int, int]:
+    """Return after and through for a range such as ``17-230``, both included. Raises InvalidValue."""
+    first, dash, last = text.strip().partition("-")
+    if not (dash and all(each.isascii() and each.isdigit() and len(each) < 17 for each in (first, last))):
+        raise InvalidValue(field="entries", rule="entry_range")
+    return int(first) - 1, int(last)
+
+
 async def self_acted(uow: UnitOfWork, asked: Period) -> list[SelfActed]:
     """Return how many entries people posted about themselves, by kind: what nobody expects first."""
     found = await store.self_kinds(uow, asked.after, asked.through)
@@ -133,19 +160,21 @@ async def reversals(uow: UnitOfWork, asked: Period, *, after: int = 0, limit: in
     return Page(tuple(found[:limit]), found[limit - 1].number if len(found) > limit else None)
 
 
-async def reversal_groups(uow: UnitOfWork, asked: Period) -> list[ReversalGroup]:
+async def reversal_groups(uow: UnitOfWork, asked: Period) -> ReversalGroups:
     """Return reversals by kind of what they take back, reason and who decided; the most first.
 
-    Counts the first ``REVERSALS_MAX`` of the period.
+    Counts the first ``REVERSALS_MAX`` of the period, and says whether there are more.
     """
     sums: dict[tuple[str, str | None, UUID], list[int]] = defaultdict(lambda: [0, 0, 0])
-    for each in await _reversals(uow, asked.after, asked.through, REVERSALS_MAX):
+    found = await _reversals(uow, asked.after, asked.through, REVERSALS_MAX + 1)
+    for each in found[:REVERSALS_MAX]:
         total = sums[each.reversed_kind, each.reason, each.actor_ref]
         total[0] += 1
         total[1] += each.milli_points
         total[2] += each.minutes
     groups = [ReversalGroup(*key, *total) for key, total in sums.items()]
-    return sorted(groups, key=lambda each: (-each.entries, -each.milli_points, str(each)))
+    groups.sort(key=lambda each: (-each.entries, -each.milli_points, str(each)))
+    return ReversalGroups(tuple(groups), len(found) <= REVERSALS_MAX)
 
 
 async def _reversals(uow: UnitOfWork, after: int, through: int, limit: int) -> list[Reversal]:
@@ -165,8 +194,9 @@ async def long_days(
 ) -> Page[LongDay]:
     """Return volunteers' local days with more than ``over_minutes`` of confirmed service, the longest first.
 
-    The days of visits whose entries were recorded in the period, each counted whole. over_minutes: the
-    policy's cap of a day unless given. after: how many were seen.
+    The days of visits whose entries were recorded in the period, each counted whole, less the visits whose
+    earning was wholly taken back. over_minutes: the policy's cap of a day unless given. after: how many were
+    seen.
     """
     threshold = await day_cap_minutes(uow) if over_minutes is None else over_minutes
     if not 0 <= threshold <= 24 * MINUTES_PER_HOUR:
@@ -200,6 +230,7 @@ async def round_at_night(
 ) -> Page[EntryBrief]:
     """Return entries that moved round points and happened or were recorded at night (``NIGHT``, local time).
 
+    Round is what an entry moves in all: a gift of points from several lots has a line for each of them.
     multiple_points: what counts as round, a multiple of so many points. after: number of the last entry seen.
     """
     if not 1 <= multiple_points <= MILLI * MILLI:
@@ -242,7 +273,8 @@ async def sample(
 
     size: how many; fewer when there are not so many. weights: tickets by strength (0: no visit stands behind
     the entry). The draw is that of :mod:`pointsbank.domain.sampling`: the same seed draws the same entries.
-    Raises InvalidValue.
+    An entry that was taken back takes part, and says so when it is drawn: who draws again after a reversal
+    draws the same, and what was taken back is asked about like any other. Raises InvalidValue.
     """
     weights = dict(WEIGHTS if weights is None else weights)
     require_weights(weights)

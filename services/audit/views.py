@@ -31,7 +31,10 @@ class Page(Generic[Item]):
 
 @dataclass(frozen=True, slots=True)
 class EntryBrief:
-    """An entry in one line. milli_points, minutes: what it moved of each; 0 when nothing."""
+    """An entry in one line. milli_points, minutes: what it moved of each; 0 when nothing.
+
+    reversed_by: number of the entry that took it back, whole or in part.
+    """
 
     number: int
     kind: str
@@ -43,6 +46,7 @@ class EntryBrief:
     recorded_at: datetime
     milli_points: int
     minutes: int
+    reversed_by: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +89,19 @@ class ReversalGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class ReversalGroups:
+    """Groups of reversals, the largest first. complete: every reversal of the period is counted."""
+
+    groups: tuple[ReversalGroup, ...]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LongDay:
     """A volunteer's local day with more confirmed minutes than the threshold.
 
-    Visits belong to the day on which they ended. credited_minutes: what the caps left of them. last_entry:
-    number of the latest entry among them.
+    Visits belong to the day on which they ended; one whose earning was wholly taken back does not count.
+    credited_minutes: what the caps left of them. last_entry: number of the latest entry among them.
     """
 
     volunteer_ref: UUID
@@ -102,7 +114,10 @@ class LongDay:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """What went from one member to another: points earned by the taker on the giver's word, and gifts."""
+    """What went from one member to another: points earned by the taker on the giver's word, and gifts.
+
+    Less what was taken back; an entry of which nothing is left does not count.
+    """
 
     giver: UUID
     taker: UUID
@@ -135,7 +150,10 @@ class Rings:
 
 @dataclass(frozen=True, slots=True)
 class Confirmations:
-    """Visits confirmed in one way in one small grid (None: the elder's home is unknown)."""
+    """Visits confirmed in one way in one small grid (None: the elder's home is unknown).
+
+    A visit whose earning was wholly taken back does not count, here and for who confirmed.
+    """
 
     small_grid: int | None
     method: str
@@ -160,7 +178,8 @@ class WeakConfirmer:
 class Drawn:
     """An earning entry that was drawn. What comes from the visit is None when none stands behind it.
 
-    place: in which order it was drawn, from 1. elder, volunteer, confirmer: people's ids.
+    place: in which order it was drawn, from 1. elder, volunteer, confirmer: people's ids. reversed_by: number
+    of the entry that took it back, whole or in part.
     """
 
     place: int
@@ -178,6 +197,7 @@ class Drawn:
     elder_id: UUID | None
     volunteer_id: UUID | None
     confirmer_id: UUID | None
+    reversed_by: int | None
 
 
 @dataclass(frozen=True, slots=True)

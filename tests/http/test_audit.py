@@ -17,6 +17,7 @@ from tests.http.conftest import Caller, caller, told
 from tests.worlds import NINE_ON_MONDAY, World
 
 QUESTIONS = ("self-acted", "reversals", "long-days", "rings", "round-at-night", "confirmations", "sample")
+ENTRIES = {"since": None, "until": None, "seed": "a"}
 
 
 def week(clock: FixedClock, **more: Any) -> dict[str, Any]:
@@ -69,7 +70,9 @@ async def test_every_question_finds_what_is_there(odd: World, clock: FixedClock,
     assert own["kinds"] == [{"kind": "earning", "entries": 2, "expected": False}]
     rest = await ask("self-acted", limit=1, after=own["next_after"])
     assert (len(own["items"]), len(rest["items"]), rest["next_after"]) == (1, 1, None)
-    (group,) = (await ask("reversals"))["groups"]
+    reversals = await ask("reversals")
+    (group,) = reversals["groups"]
+    assert reversals["groups_complete"] is True
     assert (group["reversed_kind"], group["milli_points"], group["reason"]) == ("earning", 20_000, None)
     days = await ask("long-days")
     assert (days["threshold_minutes"], days["items"]) == (480, [])
@@ -78,7 +81,8 @@ async def test_every_question_finds_what_is_there(odd: World, clock: FixedClock,
     rings = await ask("rings")
     assert rings["complete"] is True
     assert [(len(each["members"]), each["milli_points"]) for each in rings["items"]] == [(2, 1_000)]
-    assert [each["milli_points"] for each in (await ask("round-at-night"))["items"]] == [20_000]
+    (night,) = (await ask("round-at-night"))["items"]
+    assert (night["milli_points"], night["reversed_by"]) == (20_000, reversals["items"][0]["number"])
     confirmations = await ask("confirmations")
     assert [(each["method"], each["visits"]) for each in confirmations["grids"]] == [
         ("record", 1),
@@ -87,6 +91,8 @@ async def test_every_question_finds_what_is_there(odd: World, clock: FixedClock,
     assert [each["weak"] for each in confirmations["items"]] == [1]
     sample = await ask("sample", seed="a", size=2)
     assert sample == await ask("sample", seed="a", size=2)
+    entries = {"seed": "a", "size": 2, "after": sample["after"], "through": sample["through"]}
+    assert (await auditor.get("/audit/sample", params=entries)).json() == sample
     assert (sample["population"], len(sample["drawn"])) == (5, 2)
 
 
@@ -101,12 +107,19 @@ async def test_every_question_finds_what_is_there(odd: World, clock: FixedClock,
         ("sample", {"size": 501, "seed": "a"}, "size", "at_most_500"),
         ("sample", {"seed": "a\nb"}, "seed", "1_to_100_characters"),
         ("sample", {}, "seed", "missing"),
+        ("sample", {"since": "0001-01-01T00:00:00Z", "seed": "a"}, "since", "plausible_date"),
+        ("sample", {"since": None, "seed": "a"}, "since", "missing"),
+        ("sample", {"since": None, "until": None, "seed": "a", "after": 0}, "through", "missing"),
+        ("sample", {"seed": "a", "after": 0, "through": 1}, "through", "period_or_entries"),
+        ("sample", ENTRIES | {"after": 3, "through": 3}, "through", "entry_range"),
+        ("sample", ENTRIES | {"after": 0, "through": 99}, "through", "recorded_entries"),
     ],
 )
 async def test_what_cannot_be_asked_is_refused_by_its_field(
     clock: FixedClock, auditor: Caller, question: str, changed: dict[str, Any], field: str, rule: str
 ) -> None:
-    answer = await auditor.get(f"/audit/{question}", params=week(clock) | changed)
+    asked = {name: value for name, value in (week(clock) | changed).items() if value is not None}
+    answer = await auditor.get(f"/audit/{question}", params=asked)
     assert answer.status_code == 422
     assert [(each["field"], each["rule"]) for each in answer.json()["errors"]] == [(field, rule)]
     assert "{" not in answer.json()["detail"]

@@ -6,6 +6,7 @@ import asyncio
 import csv
 import hashlib
 import json
+import shlex
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from click.testing import CliRunner
 from api.cli import main
 from pointsbank.domain.visit import ConfirmationMethod
 from pointsbank.platform.database import Database
+from services.ledger import service as ledger
 from services.people import service as people
 from services.people.service import NewPerson
 from tests.auditing import earned, neighbours, visited
@@ -72,6 +74,12 @@ async def test_the_same_is_told_as_json(world: World, app_url: str) -> None:
     [
         (("anomalies", "--from", "2020-01-01"), "within 400 days"),
         (("anomalies", "--from", "2026-03-02", "--to", "2026-03-01"), "until: after from"),
+        (("anomalies", "--from", "0001-01-01", "--to", "0001-01-01"), "since: plausible date"),
+        (("anomalies", "--to", "9999-12-31"), "until: plausible date"),
+        (("sample", "--to", "0001-01-01", "--seed", "a", "-o", "sheet.csv"), "until: plausible date"),
+        (("sample", "--entries", "1-99", "--seed", "a", "-o", "sheet.csv"), "entries: recorded entries"),
+        (("sample", "--entries", "9", "--seed", "a", "-o", "sheet.csv"), "entries: entry range"),
+        (("sample", "--entries", "1-2", "--to", "2026-03-01", "--seed", "a", "-o", "sheet.csv"), "--entries"),
         (("anomalies", "--community", "nowhere"), "--community nowhere: there is test-1"),
         (("sample", "--seed", "a", "-o", "sheet.pdf"), ".xlsx or .csv"),
         (("sample", "--seed", "a", "-o", "sheet.csv", "--with-names"), "--by"),
@@ -95,7 +103,7 @@ async def test_a_worksheet_is_drawn_again_the_same_and_holds_numbers_only(
     path = tmp_path / "sheet.xlsx"
     code, said = await command(app_url, "sample", "--seed", "灯笼", "--size", "2", "-o", path)
     assert code == 0, said
-    assert "2 of 3 earning entries drawn" in said
+    assert "2 of 3 earning entries drawn from entries 1-3" in said
     book = openpyxl.load_workbook(path)
     front, rows = book.worksheets
     told = "\n".join(str(cell) for row in front.values for cell in row if cell is not None)
@@ -116,6 +124,46 @@ async def test_a_worksheet_is_drawn_again_the_same_and_holds_numbers_only(
     everything = "".join(str(cell) for sheet in book.worksheets for row in sheet.values for cell in row)
     assert "测试邻" not in everything
     assert "1540" not in everything
+
+
+async def test_the_worksheet_names_the_command_that_draws_it_again_when_more_was_recorded(
+    database: Database, world: World, app_url: str, tmp_path: Path
+) -> None:
+    first = tmp_path / "sheet.xlsx"
+    drawn = ("sample", "--seed", "the 'seed' of today", "--size", "2", "--language", "en", "-o", first)
+    code, said = await command(app_url, *drawn)
+    assert code == 0, said
+    front = dict(row[:2] for row in openpyxl.load_workbook(first).worksheets[0].values)
+    assert "had not ended" in front["Entries"]
+    assert "goes to entry 3" in front["Entries"]
+    for _ in range(40):
+        await earned(database, world, world.volunteer, 1_000, actor=world.coordinator)
+    named = front["How to draw it again"].partition("server: ")[2]
+    pointsbank, audit, *arguments = shlex.split(named)
+    assert (pointsbank, audit) == ("pointsbank", "audit")
+    again = tmp_path / "again.xlsx"
+    code, said = await command(app_url, *arguments[:-1], again, "--language", "en")
+    assert code == 0, said
+    one, two = (list(openpyxl.load_workbook(path).worksheets[1].values) for path in (first, again))
+    assert one == two
+    later = dict(row[:2] for row in openpyxl.load_workbook(again).worksheets[0].values)
+    assert "had not ended" not in later["Entries"]
+
+
+async def test_a_drawn_entry_that_was_taken_back_is_marked_on_the_worksheet(
+    database: Database, world: World, app_url: str, tmp_path: Path
+) -> None:
+    async with database.unit_of_work(1) as uow:
+        await ledger.reverse(uow, 3, actor=world.coordinator.ledger_ref)
+    path = tmp_path / "sheet.csv"
+    code, said = await command(app_url, "sample", "--seed", "a", "--language", "en", "-o", path)
+    assert code == 0, said
+    rows = csv.DictReader(path.read_text("utf-8-sig").splitlines())
+    assert {row["Entry"]: row["Points"].partition(" ")[2] for row in rows} == {
+        "1": "",
+        "2": "",
+        "3": "(reversed by entry 4)",
+    }
 
 
 async def test_names_and_phones_stand_in_a_file_for_its_owner_only_where_the_auditor_asks(

@@ -10,16 +10,17 @@ import pytest
 from pointsbank.domain import accounts
 from pointsbank.domain.decision import DecisionReason
 from pointsbank.domain.errors import InvalidValue
-from pointsbank.domain.journal import EntryKind, SourceKind, Transfer
+from pointsbank.domain.journal import EntryKind, Origin, SourceKind, Transfer, journal_entry
 from pointsbank.domain.visit import ConfirmationMethod
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
+from pointsbank.platform.ids import uuid7
 from services.audit import service as audit
 from services.audit.views import Ring
 from services.care import service as care
 from services.ledger import decisions
 from services.ledger import service as ledger
-from tests.auditing import earned, given, neighbours, posted, recent, visited
+from tests.auditing import earned, given, neighbours, posted, recent, taken_back, visited
 from tests.worlds import NINE_ON_MONDAY, World, done_visit, small_world
 
 ELEVEN_AT_NIGHT = datetime(2026, 3, 1, 15, 0, tzinfo=UTC)
@@ -96,16 +97,30 @@ async def test_reversals_are_grouped_by_what_they_take_back_and_who_decided(
 
     period = await recent(database, world, clock)
     async with database.unit_of_work(1) as uow:
-        groups = await audit.reversal_groups(uow, period)
+        grouped = await audit.reversal_groups(uow, period)
         first = await audit.reversals(uow, period, limit=2)
         rest = await audit.reversals(uow, period, after=first.next_after or 0)
 
-    assert [(g.reversed_kind, g.actor_ref, g.entries, g.milli_points, g.reason) for g in groups] == [
+    assert [(g.reversed_kind, g.actor_ref, g.entries, g.milli_points, g.reason) for g in grouped.groups] == [
         ("earning", world.coordinator.ledger_ref, 2, 7_000, None),
         ("gift", world.auditor.ledger_ref, 1, 500, None),
     ]
     assert [each.reversed_kind for each in (*first.items, *rest.items)] == ["earning", "earning", "gift"]
     assert rest.items[0].reverses == gift
+
+
+async def test_groups_that_do_not_count_every_reversal_say_so(
+    database: Database, clock: FixedClock, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for amount in (3_000, 4_000):
+        number = await earned(database, world, world.volunteer, amount, actor=world.elder)
+        await taken_back(database, number, actor=world.coordinator)
+    period = await recent(database, world, clock)
+    async with database.unit_of_work(1) as uow:
+        for most, complete, counted in ((2, True, 2), (1, False, 1)):
+            monkeypatch.setattr(audit, "REVERSALS_MAX", most)
+            grouped = await audit.reversal_groups(uow, period)
+            assert (grouped.complete, grouped.groups[0].entries) == (complete, counted)
 
 
 async def test_a_reversal_by_decision_is_told_with_its_reason(
@@ -120,7 +135,7 @@ async def test_a_reversal_by_decision_is_told_with_its_reason(
         await decisions.approve(uow, world.auditor.actor, proposed.id)
     period = await recent(database, world, clock)
     async with database.unit_of_work(1) as uow:
-        (group,) = await audit.reversal_groups(uow, period)
+        (group,) = (await audit.reversal_groups(uow, period)).groups
     assert group.reason == DecisionReason.DUPLICATE
 
 
@@ -319,6 +334,48 @@ async def test_round_points_at_night_are_found_and_those_of_the_day_or_of_an_ord
     assert [each.number for each in found.items] == [night]
     assert [each.number for each in both.items] == [night, after_midnight]
     assert [each.number for each in finer.items] == [after_midnight]
+
+
+async def test_a_round_gift_of_several_lots_is_round_and_a_round_part_of_another_is_not(
+    database: Database, clock: FixedClock, world: World
+) -> None:
+    """A gift takes the oldest lots first and has a line for each."""
+    clock.move_to(ELEVEN_AT_NIGHT + timedelta(days=1))
+
+    async def gift(*lots: int) -> int:
+        for amount in lots:
+            await earned(database, world, world.volunteer, amount, actor=world.coordinator)
+        source = uuid7()
+        moved = [
+            Transfer(
+                accounts.available(world.volunteer.ledger_ref),
+                accounts.available(world.elder.ledger_ref),
+                amount,
+                expires_on=date(2027, 3, place),
+            )
+            for place, amount in enumerate(lots, start=1)
+        ]
+        volunteer = world.volunteer.ledger_ref
+        async with database.unit_of_work(1) as uow:
+            recorded = await ledger.post(
+                uow,
+                journal_entry(
+                    EntryKind.GIFT,
+                    moved,
+                    origin=Origin(SourceKind.GIFT, source, volunteer, volunteer, 1),
+                    key=f"planted:{source}",
+                    occurred_at=uow.clock.now(),
+                ),
+            )
+        return recorded.number
+
+    round_one = await gift(37_000, 63_000)
+    await gift(10_000, 7_000)
+    period = await recent(database, world, clock)
+    async with database.unit_of_work(1) as uow:
+        found = await audit.round_at_night(uow, period)
+    gifts = [(each.number, each.milli_points) for each in found.items if each.kind == EntryKind.GIFT]
+    assert gifts == [(round_one, 100_000)]
 
 
 async def test_weak_confirmations_are_counted_by_grid_and_by_who_gave_them(

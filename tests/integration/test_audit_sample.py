@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from pointsbank.domain.errors import InvalidValue
 from pointsbank.domain.sampling import WEIGHTS, best_ticket
 from pointsbank.domain.visit import ConfirmationMethod
 from pointsbank.platform.clock import FixedClock
@@ -106,3 +107,61 @@ async def test_another_communitys_entries_never_take_part(
         drawn = await audit.sample(uow, period, seed="a", size=50)
     assert drawn.population == 1
     assert drawn.drawn[0].volunteer_ref == other.volunteer.ledger_ref
+
+
+async def test_a_sample_is_drawn_again_by_its_entries_though_its_period_went_on(
+    database: Database, clock: FixedClock, world: World
+) -> None:
+    async with database.unit_of_work(1) as uow:
+        period = await audit.period(uow, clock.now() - timedelta(days=7), clock.now() + timedelta(hours=5))
+        drawn = await audit.sample(uow, period, seed="a", size=4)
+    clock.move_to(NINE_ON_MONDAY + timedelta(hours=1))
+    for _ in range(30):
+        await earned(database, world, world.second_volunteer, 1_000, actor=world.coordinator)
+    async with database.unit_of_work(1) as uow:
+        grown = await audit.period(uow, period.since, period.until)
+        other = await audit.sample(uow, grown, seed="a", size=4)
+        same = await audit.period_of_entries(uow, period.after, period.through)
+        again = await audit.sample(uow, same, seed="a", size=4)
+    assert [each.number for each in other.drawn] != [each.number for each in drawn.drawn]
+    assert (again.drawn, again.population, again.tickets) == (drawn.drawn, drawn.population, drawn.tickets)
+    assert (same.since, same.until) == (NINE_ON_MONDAY, NINE_ON_MONDAY + timedelta(microseconds=1))
+
+
+async def test_entries_are_a_range_of_what_is_recorded(
+    database: Database, clock: FixedClock, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert audit.entry_range(" 17-230 ") == (16, 230)
+    for text in ("", "17", "-5", "17-", "a-b", "1-2-3", "١-٢", "1-99999999999999999"):
+        with pytest.raises(InvalidValue, match="entry_range"):
+            audit.entry_range(text)
+    async with database.unit_of_work(1) as uow:
+        for after, through, rule in (
+            (-1, 3, "entry_range"),
+            (3, 3, "entry_range"),
+            (0, 1_000, "recorded_entries"),
+            (2**53 - 2, 2**53 - 1, "recorded_entries"),
+        ):
+            with pytest.raises(InvalidValue, match=rule):
+                await audit.period_of_entries(uow, after, through)
+    monkeypatch.setattr(audit, "PERIOD_DAYS_MAX", 2)
+    clock.move_to(NINE_ON_MONDAY + timedelta(days=3))
+    last = await earned(database, world, world.volunteer, 1_000, actor=world.coordinator)
+    async with database.unit_of_work(1) as uow:
+        with pytest.raises(InvalidValue, match="within_2_days"):
+            await audit.period_of_entries(uow, 0, last)
+
+
+async def test_who_takes_an_entry_back_keeps_it_neither_out_of_the_sample_nor_unmarked(
+    database: Database, clock: FixedClock, world: World
+) -> None:
+    period = await recent(database, world, clock)
+    async with database.unit_of_work(1) as uow:
+        before = await audit.sample(uow, period, seed="a", size=4)
+    taken = before.drawn[0].number
+    async with database.unit_of_work(1) as uow:
+        back = await ledger.reverse(uow, taken, actor=world.coordinator.ledger_ref)
+    async with database.unit_of_work(1) as uow:
+        after = await audit.sample(uow, period, seed="a", size=4)
+    assert [each.number for each in after.drawn] == [each.number for each in before.drawn]
+    assert [each.reversed_by for each in after.drawn] == [back.number, None, None, None]

@@ -7,6 +7,7 @@ import csv
 import re
 import subprocess
 import sys
+import unicodedata
 from collections import defaultdict
 from datetime import date
 from decimal import Decimal
@@ -231,9 +232,13 @@ async def test_a_table_longer_than_a_sheet_goes_on_in_the_next(database: Databas
 
 
 def test_a_text_that_looks_like_a_formula_is_no_formula_in_csv() -> None:
-    assert [_plain(text) for text in ("=1+1", "+1", "-1", "@x", "\tx", "ok")] == [
-        "'=1+1", "'+1", "'-1", "'@x", "'\tx", "ok",
+    assert [_plain(text) for text in ("=1+1", "+1", "-1", "@x", "\tx", "\n=1", "\rx", "ok")] == [
+        "'=1+1", "'+1", "'-1", "'@x", "'\tx", "'\n=1", "'\rx", "ok",
     ]  # fmt: skip
+    for sign in "=+-@":
+        wide = chr(ord(sign) + 0xFEE0)
+        assert unicodedata.normalize("NFKC", wide) == sign
+        assert _plain(f"{wide}1") == f"'{wide}1"
     assert _plain(-1) == -1
 
 

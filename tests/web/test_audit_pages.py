@@ -80,6 +80,9 @@ async def test_one_question_alone_is_paged(site: Site) -> None:
         ("from=2026-13-01", "开始"),
         ("from=2020-01-01", "400 天"),
         ("from=2026-03-02&to=2026-03-01", "结束"),
+        ("to=9999-12-31", "日期不合理"),
+        ("to=0001-01-01", "日期不合理"),
+        ("from=0001-01-01&to=0001-01-02", "日期不合理"),
         ("hours=25", "0 到 24"),
         ("points=x", "整数的倍数"),
     ],
@@ -118,6 +121,28 @@ async def test_a_worksheet_is_downloaded_with_numbers_only_unless_names_are_aske
     assert refused.status_code == 422
 
 
+async def test_a_worksheet_tells_by_which_entries_the_page_draws_it_again(site: Site) -> None:
+    await plant(site)
+    drawn = {"seed": "今天的头条", "size": "4", "form": "csv"}
+    async with program(site, site.world.auditor) as client:
+        plain = await client.get(f"{AUDIT}/worksheet", params=drawn)
+        book = await client.get(f"{AUDIT}/worksheet", params=drawn | {"form": "xlsx"})
+        front = openpyxl.load_workbook(io.BytesIO(book.content)).worksheets[0]
+        told = "\n".join(str(cell) for row in front.values for cell in row)
+        entries = re.search(r"「分录号」填 (\d+-\d+)，", told)
+        assert entries is not None
+        again = await client.get(f"{AUDIT}/worksheet", params=drawn | {"entries": entries[1]})
+        beyond = await client.get(f"{AUDIT}/worksheet", params=drawn | {"entries": "1-999999"})
+        never = await client.get(f"{AUDIT}/worksheet", params=drawn | {"to": "9999-12-31"})
+    assert again.content == plain.content
+    days = "2026-02-01-2026-03-02"
+    for answer, name in ((plain, f"worksheet-{days}-entries-"), (again, "worksheet-entries-")):
+        said = answer.headers["content-disposition"]
+        assert said == f'attachment; filename="{name}{entries[1]}.csv"'
+    assert (never.status_code, beyond.status_code) == (422, 422)
+    assert "还没有入账" in beyond.text
+
+
 async def test_an_account_is_told_as_known_then_and_as_known_today(site: Site) -> None:
     world, day = site.world, NINE_ON_MONDAY
     await earned(site.database, world, world.volunteer, 1_000, actor=world.coordinator)
@@ -142,6 +167,8 @@ async def test_an_account_is_told_as_known_then_and_as_known_today(site: Site) -
         ({"member": "X1"}, 404, "居民"),
         ({"to": "2026-03-03"}, 422, "不能晚于现在"),
         ({"from": "2026-03-02", "to": "2026-03-01"}, 422, "要晚于开始"),
+        ({"from": "0001-01-01"}, 422, "日期不合理"),
+        ({"to": "9999-12-31"}, 422, "日期不合理"),
     ],
 )
 async def test_an_account_that_cannot_be_shown_says_why_and_keeps_the_form(

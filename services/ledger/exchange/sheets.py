@@ -73,7 +73,10 @@ ROWS_MAX = 1_048_576
 EXACT_MAX = 2**53
 """The largest integer that a spreadsheet's numbers keep exactly."""
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a spreadsheet takes for the beginning of a formula (OWASP, CSV injection), full-width signs among it:
+Excel takes those too where Chinese or Japanese is written."""
+
 COLUMN_WIDTH = 16
 DAY_FORMAT, MOMENT_FORMAT = "yyyy-mm-dd", "yyyy-mm-dd hh:mm:ss"
 
