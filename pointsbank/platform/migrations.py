@@ -27,6 +27,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from pointsbank.platform.alembic_env import CONNECTION
 from pointsbank.platform.database import sqlalchemy_url
+from pointsbank.platform.roles import DatabaseUnfit
 
 LOCK_KEY = 0x706F696E7473  # "points": one migration at a time in a database
 
@@ -36,12 +37,24 @@ _environment = threading.Lock()  # alembic keeps the environment that runs in mo
 
 
 def upgrade(url: str, script_location: str, revision: str = "head") -> None:
-    """Bring the schema up to ``revision``; at that revision already, do nothing."""
-    if not ScriptDirectory.from_config(_config(script_location)).get_heads():
+    """Bring the schema up to ``revision``; at that revision already, do nothing.
+
+    Raises DatabaseUnfit when the database stands at a revision that this version does not know.
+    """
+    script = ScriptDirectory.from_config(_config(script_location))
+    if not script.get_heads():
         return
-    _connected(
-        url, lambda connection: command.upgrade(_config(script_location, connection), revision), changes=True
-    )
+
+    def work(connection: Connection) -> None:
+        at = _inspected(_config(script_location, connection), lambda context: context.get_current_revision())
+        if at is not None and at not in {each.revision for each in script.walk_revisions()}:
+            raise DatabaseUnfit(
+                f"the schema of {script_location.partition(':')[0]} stands at revision {at}, which this "
+                "version does not know: it was made by another one, and nothing was changed"
+            )
+        command.upgrade(_config(script_location, connection), revision)
+
+    _connected(url, work, changes=True)
 
 
 def downgrade(url: str, script_location: str, revision: str) -> None:
