@@ -50,6 +50,7 @@ class Batch:
         self._credits: list[UUID] = []
         self._numbers: list[tuple[int, int, int]] = []  # entry, line, policy
         self._ids: list[UUID] = []
+        self._refs: list[UUID] = []  # source, actor, subject
         self._kinds: list[str] = []
         self._amounts: list[int] = []
         self._occurred: list[datetime] = []
@@ -79,13 +80,14 @@ class Batch:
         self.lines += len(entry.transfers)
         self._linked = self._linked or (link is not None and link in self._links[-1:])
         origin = entry.origin
-        named = (own_id, origin.source_id, origin.actor, origin.subject)
+        refs = (origin.source_id, origin.actor, origin.subject)
         kinds = (entry.kind.value, origin.source_kind.value)
         for line, transfer in enumerate(entry.transfers, start=1):
             self._debits.append(account_id(self.community_id, transfer.target))
             self._credits.append(account_id(self.community_id, transfer.source))
             self._numbers.append((self.entries, line, origin.policy_version))
-            self._ids += named
+            self._ids.append(own_id)
+            self._refs += refs
             self._kinds += kinds
             self._amounts.append(transfer.amount)
             self._occurred.append(entry.occurred_at)
@@ -98,16 +100,25 @@ class Batch:
                 self._recorded.append(recorded)
 
     def columns(self) -> Columns:
-        """Return the columns; see ``apply_entries_2.sql`` for what each holds."""
+        """Return the columns; see ``apply_entries_5.sql`` for what each holds."""
         accounts = sorted({*self._debits, *self._credits}, key=_as_int)
         places = {account: place for place, account in enumerate(accounts, start=1)}
         ints: list[int] = []
-        for debit, credit, numbers in zip(self._debits, self._credits, self._numbers, strict=True):
-            ints += (places[debit], places[credit], *numbers)
+        moves = [0] * (2 * len(accounts))
+        for debit_id, credit_id, numbers, amount in zip(
+            self._debits, self._credits, self._numbers, self._amounts, strict=True
+        ):
+            debit, credit = places[debit_id], places[credit_id]
+            ints += (debit, credit, *numbers)
+            moves[2 * debit - 2] += amount
+            moves[2 * credit - 2] -= amount
+            moves[2 * debit - 1] = moves[2 * credit - 1] = numbers[0]
         return (
             accounts,
+            moves,
             ints,
             self._ids,
+            self._refs,
             self._kinds,
             self._amounts,
             self._occurred,

@@ -61,6 +61,8 @@ CONNECTION_SECONDS_MAX = 30
 SENT_MAX = 2
 """Batches of one community that are under way at once: one at work, one behind it."""
 
+SHARE_MIN = 64
+
 TRIES_MAX = 5
 BACKOFF_SECONDS = 0.05
 
@@ -118,9 +120,9 @@ class _Gathering:
         self.posts: list[_Post] = []
         self.keys: set[str] = set()
 
-    def takes(self, post: _Post) -> bool:
+    def takes(self, post: _Post, entries_max: int) -> bool:
         # A key stands once in a batch: the second must see what became of the first.
-        if self.batch.entries + len(post.entries) > GATHERED_ENTRIES_MAX:
+        if self.batch.entries + len(post.entries) > entries_max:
             return False
         if self.batch.lines + sum(len(entry.transfers) for entry in post.entries) > LINES_MAX:
             return False
@@ -162,6 +164,9 @@ class _Lane:
         # To send fewer than are under way would gather too little.
         self.wake_at = last.gathering.batch.entries
         return self.gatherings[0].batch.entries >= self.wake_at or len(self.gatherings) > 1
+
+    def share(self) -> int:
+        return min(GATHERED_ENTRIES_MAX, max(SHARE_MIN, (self.waiting + 1) // 2))
 
 
 class _Sent:
@@ -277,7 +282,7 @@ class Poster:
         if lane.waiting + len(entries) > QUEUE_ENTRIES_MAX:
             raise PostingOverloaded
         post = _Post(entries, asyncio.get_running_loop().create_future())
-        if not lane.gatherings or not lane.gatherings[-1].takes(post):
+        if not lane.gatherings or not lane.gatherings[-1].takes(post, lane.share()):
             lane.gatherings.append(_Gathering(community_id))
         lane.gatherings[-1].add(post)
         lane.waiting += len(entries)

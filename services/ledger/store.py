@@ -15,7 +15,7 @@ from services.ledger.batch import Columns, account_id, pack
 
 APPLY = """
 SELECT o_first, o_verdicts, o_numbers, o_accounts, o_available
-  FROM bank.apply_entries($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+  FROM bank.apply_entries($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 """
 
 OPEN = "SELECT bank.open_accounts($1, $2, $3, $4, $5, $6, $7)"
