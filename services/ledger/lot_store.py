@@ -37,19 +37,12 @@ async def point_lines(uow: UnitOfWork, member: UUID) -> list[PointLine]:
     connection = await uow.connection()
     rows = await connection.fetch(
         """
-        SELECT s.number, s.line, s.kind, s.source_id, s.amount, s.credit, s.debit, s.expires_on, s.reverses
+        SELECT DISTINCT ON (l.number, l.line)  -- what moves between the two is in both histories
+               l.number, l.line, l.kind::text AS kind, l.source_id, l.amount, l.credit, l.debit, l.expires_on,
+               l.reverses
           FROM unnest($2::integer[]) AS u(account)
-         CROSS JOIN LATERAL (
-               SELECT l.number, l.line, l.kind::text AS kind, l.source_id, l.amount, l.credit, l.debit,
-                      l.expires_on, l.reverses
-                 FROM bank.journal_lines l WHERE l.community_id = $1 AND l.debit = u.account
-               UNION ALL
-               SELECT l.number, l.line, l.kind::text, l.source_id, l.amount, l.credit, l.debit, l.expires_on,
-                      l.reverses
-                 FROM bank.journal_lines l
-                WHERE l.community_id = $1 AND l.credit = u.account
-                  AND NOT l.debit = ANY ($2::integer[])) s  -- what moves between the two stands above
-         ORDER BY s.number, s.line
+         CROSS JOIN LATERAL bank.account_lines($1, u.account, 9223372036854775807, 0) l
+         ORDER BY l.number, l.line
         """,
         uow.community_id,
         own,
@@ -141,14 +134,13 @@ async def points_moved(
     connection = await uow.connection()
     total = await connection.fetchval(
         f"""
-        SELECT sum(s.amount)::bigint FROM (
-            SELECT l.amount FROM bank.journal_lines l
-             WHERE l.community_id = $1 AND l.{mine} = $2 AND l.number > $3 AND l.kind::text = $4
-            UNION ALL
-            SELECT -l.amount FROM bank.journal_lines l
-              JOIN bank.journal_lines o ON o.community_id = $1 AND o.number = l.reverses AND o.line = 1
-             WHERE l.community_id = $1 AND l.{back} = $2 AND l.number > $3 AND l.kind = 'reversal'
-               AND l.reverses > $3 AND o.kind::text = $4) s
+        SELECT sum(CASE WHEN l.{mine} = $2 AND l.kind::text = $4 THEN l.amount
+                        WHEN l.{back} = $2 AND l.kind = 'reversal' AND l.reverses > $3 AND o.kind::text = $4
+                        THEN -l.amount END)::bigint
+          FROM bank.account_lines($1, $2, 9223372036854775807, $3) l
+          LEFT JOIN LATERAL (SELECT x.kind FROM bank.journal_lines x
+                              WHERE x.community_id = $1 AND x.number = l.reverses AND x.line = 1 OFFSET 0) o
+            ON true
         """,  # noqa: S608 - two fixed words, no input
         uow.community_id,
         account,

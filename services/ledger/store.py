@@ -169,20 +169,15 @@ async def earned(uow: UnitOfWork, asked: Sequence[Earned]) -> list[int]:
           FROM unnest($2::integer[], $3::bigint[], $4::timestamptz[], $5::timestamptz[], $6::bigint[])
                WITH ORDINALITY AS u(account, after, starts, ends, before, place)
          CROSS JOIN LATERAL (
-               SELECT sum(s.amount)::bigint AS earned
-                 FROM (SELECT l.amount FROM bank.journal_lines l
-                        WHERE l.community_id = $1 AND l.debit = u.account
-                          AND l.number > u.after AND l.number < u.before
-                          AND l.occurred_at >= u.starts AND l.occurred_at < u.ends
-                          AND l.source_kind = 'visit' AND l.kind = 'earning'
-                       UNION ALL
-                       SELECT -l.amount FROM bank.journal_lines l
-                        CROSS JOIN LATERAL (
-                              SELECT o.kind, o.occurred_at FROM bank.journal_lines o
-                               WHERE o.community_id = $1 AND o.number = l.reverses AND o.line = 1 OFFSET 0) o
-                        WHERE l.community_id = $1 AND l.credit = u.account
-                          AND l.number > u.after AND l.number < u.before AND l.kind = 'reversal'
-                          AND o.kind = 'earning' AND o.occurred_at >= u.starts AND o.occurred_at < u.ends) s
+               SELECT sum(CASE WHEN l.debit = u.account AND l.kind = 'earning' AND l.source_kind = 'visit'
+                                AND l.occurred_at >= u.starts AND l.occurred_at < u.ends THEN l.amount
+                               WHEN l.credit = u.account AND l.kind = 'reversal' AND o.kind = 'earning'
+                                AND o.occurred_at >= u.starts AND o.occurred_at < u.ends THEN -l.amount
+                          END)::bigint AS earned
+                 FROM bank.account_lines($1, u.account, u.before - 1, u.after) l
+                 LEFT JOIN LATERAL (
+                       SELECT x.kind, x.occurred_at FROM bank.journal_lines x
+                        WHERE x.community_id = $1 AND x.number = l.reverses AND x.line = 1 OFFSET 0) o ON true
               ) e
          ORDER BY u.place
         """,
@@ -235,13 +230,9 @@ async def recorded_late(uow: UnitOfWork, account: int, at: datetime, *, after_en
     total = await connection.fetchval(
         """
         SELECT sum(s.amount)::bigint FROM (
-            SELECT l.amount FROM bank.journal_lines l
-             WHERE l.community_id = $1 AND l.debit = $2 AND l.number > $4 AND l.number <= $5
-               AND l.occurred_at < $3
-            UNION ALL
-            SELECT -l.amount FROM bank.journal_lines l
-             WHERE l.community_id = $1 AND l.credit = $2 AND l.number > $4 AND l.number <= $5
-               AND l.occurred_at < $3
+            SELECT CASE WHEN l.debit = $2 THEN l.amount ELSE -l.amount END AS amount
+              FROM bank.account_lines($1, $2, $5, $4) l
+             WHERE l.occurred_at < $3
             UNION ALL
             SELECT l.amount FROM bank.journal_lines l
              WHERE l.community_id = $1 AND l.debit = $2 AND l.number > $5 AND l.occurred_at < $3
@@ -267,20 +258,13 @@ async def lines(
     connection = await uow.connection()
     rows = await connection.fetch(
         """
-        SELECT s.number, s.kind::text AS kind, s.source_kind::text AS source_kind, s.source_id, s.occurred_at,
-               s.recorded_at, s.policy_version, s.amount, s.balance_after, s.expires_on
-          FROM ((SELECT l.number, l.line, l.kind, l.source_kind, l.source_id, l.occurred_at, l.recorded_at,
-                        l.policy_version, l.amount, l.debit_after AS balance_after, l.expires_on
-                   FROM bank.journal_lines l
-                  WHERE l.community_id = $1 AND l.debit = $2 AND l.number > $3 AND l.number <= $4
-                  ORDER BY l.number, l.line LIMIT $5)
-                UNION ALL
-                (SELECT l.number, l.line, l.kind, l.source_kind, l.source_id, l.occurred_at, l.recorded_at,
-                        l.policy_version, -l.amount, l.credit_after, NULL
-                   FROM bank.journal_lines l
-                  WHERE l.community_id = $1 AND l.credit = $2 AND l.number > $3 AND l.number <= $4
-                  ORDER BY l.number, l.line LIMIT $5)) s
-         ORDER BY s.number, s.line LIMIT $5
+        SELECT l.number, l.kind::text AS kind, l.source_kind::text AS source_kind, l.source_id, l.occurred_at,
+               l.recorded_at, l.policy_version,
+               CASE WHEN l.debit = $2 THEN l.amount ELSE -l.amount END AS amount,
+               CASE WHEN l.debit = $2 THEN l.debit_after ELSE l.credit_after END AS balance_after,
+               CASE WHEN l.debit = $2 THEN l.expires_on END AS expires_on
+          FROM bank.account_page($1, $2, $3, $4, $5) l
+         ORDER BY l.number, l.line
         """,
         uow.community_id,
         account,

@@ -70,10 +70,10 @@ COPY_OF_ONE = """
 INSERT INTO bank.journal_lines
        (number, amount, debit_after, credit_after, occurred_at, recorded_at, reverses, community_id,
         policy_version, debit, credit, kind, source_kind, expires_on, line, id, source_id, actor_ref,
-        subject_ref, hash)
+        subject_ref, hash, debit_before, credit_before)
 SELECT {number}, {amount}, debit_after, credit_after, occurred_at, recorded_at, reverses, community_id,
        policy_version, {debit}, credit, kind, source_kind, expires_on, {line}, {id}, source_id, actor_ref,
-       subject_ref, hash
+       subject_ref, hash, debit_before, credit_before
   FROM bank.journal_lines WHERE number = 1
 """
 A_COPY = {"number": 4, "amount": "amount", "debit": "debit", "line": 1, "id": "gen_random_uuid()"}
@@ -102,13 +102,45 @@ async def test_every_line_of_an_entry_says_the_same_of_it(ledger: Database, app:
     first = grant(MEMBER, 5, "two-lines")
     both = replace(first, transfers=first.transfers * 2)
     columns = list(pack(1, [both]))
+    ids, refs, kinds = columns[3:6]
     for place, changed in (
-        (3, [*columns[3][:2], "gift", "gift"]),
-        (2, [*columns[2][:4], *columns[2][1:4], uuid4()]),
+        (3, [ids[0], uuid4()]),
+        (4, [*refs[:5], uuid4()]),
+        (5, [*kinds[:2], "gift", "gift"]),
     ):
         forged = [*columns[:place], changed, *columns[place + 1 :]]
         with pytest.raises(asyncpg.CheckViolationError, match="say the same of it"):
             await app.fetchrow(APPLY, 1, NOON, *forged, False)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2, 3])
+async def test_what_a_batch_says_it_moves_is_what_its_lines_move(
+    ledger: Database, app: asyncpg.Connection, place: int
+) -> None:
+    columns = list(pack(1, [grant(MEMBER, 5, "moves")]))
+    columns[1] = [each + (number == place) for number, each in enumerate(columns[1])]
+    with pytest.raises(asyncpg.CheckViolationError, match="the moves of a batch are not its lines"):
+        await app.fetchrow(APPLY, 1, NOON, *columns, False)
+    assert (await verified(ledger)).sound
+
+
+@pytest.mark.parametrize(("kind", "reverses"), [("reversal", None), ("earning", 1)])
+async def test_a_reversal_and_nothing_else_names_the_entry_it_takes_back(
+    app: asyncpg.Connection, kind: str, reverses: int | None
+) -> None:
+    columns = list(pack(1, [move(accounts.available(MEMBER), accounts.issuance(Commodity.POINT), 5, "back")]))
+    columns[5] = [kind, "reversal"]
+    columns[9] = [reverses] if reverses else None
+    with pytest.raises(asyncpg.CheckViolationError, match="names the entry it takes back"):
+        await app.fetchrow(APPLY, 1, NOON, *columns, False)
+
+
+async def test_a_chain_begins_with_the_hash_that_its_number_gives(owner: asyncpg.Connection) -> None:
+    with pytest.raises(asyncpg.CheckViolationError, match="begins with nothing"):
+        await owner.execute(
+            "INSERT INTO bank.ledger_heads (community_id, hash, algorithm, recorded_at)"
+            " VALUES (2, sha256('another'), 'sha256-1', now())"
+        )
 
 
 async def test_nothing_is_recorded_in_the_future(ledger: Database, app: asyncpg.Connection) -> None:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
 
+from pointsbank.domain import accounts
+from pointsbank.domain.journal import Transfer
 from pointsbank.platform import migrations
+from pointsbank.platform.clock import FixedClock
+from pointsbank.platform.database import Database
 from pointsbank.platform.roles import DatabaseUnfit
+from services.ledger import service
+from tests.ledgers import NOON, bare_ledger, entry, grant
 
 
 async def test_a_schema_at_an_unknown_revision_is_refused_by_name_and_untouched(owner_url: str) -> None:
@@ -24,3 +32,38 @@ async def test_a_schema_at_an_unknown_revision_is_refused_by_name_and_untouched(
 
 async def test_the_tables_in_code_are_the_tables_in_the_database(owner_url: str) -> None:
     assert await asyncio.to_thread(migrations.check, owner_url, "services:migrations") == []
+
+
+async def test_histories_are_reckoned_from_the_lines_of_an_older_journal(
+    database: Database, owner_url: str
+) -> None:
+    database.clock = FixedClock(NOON)
+    await bare_ledger(database)
+    members = [UUID(int=100 + number) for number in range(5)]
+    async with database.unit_of_work(1) as uow:
+        await service.post_many(uow, [grant(member, 100, f"g-{member}") for member in members])
+        giving = [
+            Transfer(accounts.available(members[0]), accounts.available(each), 1) for each in members[1:]
+        ]
+        await service.post_many(uow, [entry(f"several-{round_}", giving) for round_ in range(3)])
+    await database.close()
+    recorded = await _rows(owner_url)
+    assert any(line["debit_before"] for line in recorded[0])
+    await asyncio.to_thread(migrations.downgrade, owner_url, "services:migrations", "0004")
+    assert "debit_before" not in (await _rows(owner_url))[0][0]
+    await asyncio.to_thread(migrations.upgrade, owner_url, "services:migrations")
+    assert await _rows(owner_url) == recorded
+    assert await asyncio.to_thread(migrations.check, owner_url, "services:migrations") == []
+
+
+async def _rows(owner_url: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Every line, and every balance with where its history ends."""
+    connection = await asyncpg.connect(owner_url)
+    try:
+        lines = await connection.fetch("SELECT * FROM bank.journal_lines ORDER BY community_id, number, line")
+        balances = await connection.fetch("SELECT * FROM bank.balances ORDER BY community_id, account_id")
+    finally:
+        await connection.close()
+    return [dict(each) for each in lines], [
+        {name: value for name, value in each.items() if name != "previous_number"} for each in balances
+    ]

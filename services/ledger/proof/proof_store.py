@@ -15,15 +15,7 @@ async def numbers_of(
     connection = await uow.connection()
     rows = await connection.fetch(
         """
-        SELECT s.number, s.line
-          FROM ((SELECT l.number, l.line FROM bank.journal_lines l
-                  WHERE l.community_id = $1 AND l.debit = $2 AND l.number > $3 AND l.number <= $4
-                  ORDER BY l.number, l.line LIMIT $5)
-                UNION ALL
-                (SELECT l.number, l.line FROM bank.journal_lines l
-                  WHERE l.community_id = $1 AND l.credit = $2 AND l.number > $3 AND l.number <= $4
-                  ORDER BY l.number, l.line LIMIT $5)) s
-         ORDER BY s.number, s.line LIMIT $5
+        SELECT number, line FROM bank.account_page($1, $2, $3, $4, $5) ORDER BY number, line
         """,
         uow.community_id,
         account,
@@ -39,15 +31,7 @@ async def last_line_of(uow: UnitOfWork, account: int, *, through: int) -> tuple[
     connection = await uow.connection()
     row = await connection.fetchrow(
         """
-        SELECT s.number, s.line
-          FROM ((SELECT l.number, l.line FROM bank.journal_lines l
-                  WHERE l.community_id = $1 AND l.debit = $2 AND l.number <= $3
-                  ORDER BY l.number DESC, l.line DESC LIMIT 1)
-                UNION ALL
-                (SELECT l.number, l.line FROM bank.journal_lines l
-                  WHERE l.community_id = $1 AND l.credit = $2 AND l.number <= $3
-                  ORDER BY l.number DESC, l.line DESC LIMIT 1)) s
-         ORDER BY s.number DESC, s.line DESC LIMIT 1
+        SELECT number, line FROM bank.account_lines($1, $2, $3, 0, 1)
         """,
         uow.community_id,
         account,

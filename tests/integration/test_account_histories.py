@@ -1,0 +1,114 @@
+"""An account's history, followed from line to line, is every line that touches it and no other."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from pointsbank.domain import accounts
+from pointsbank.domain.journal import JournalEntry, Transfer
+from pointsbank.platform.clock import FixedClock
+from pointsbank.platform.database import Database
+from services.ledger import service
+from tests.ledgers import NOON, bare_ledger, entry, grant
+
+MEMBERS = [UUID(int=100 + number) for number in range(6)]
+FAR = 2**62
+
+
+def entries(dice: random.Random, count: int) -> list[JournalEntry]:
+    """Entries of one to four lines; the first member is in nearly all, the last in nearly none."""
+    made = []
+    for number in range(count):
+        transfers = []
+        for _ in range(dice.choice((1, 1, 1, 2, 4))):
+            giver, getter = dice.sample(MEMBERS[:-1], 2)
+            if dice.random() < 0.7:
+                giver, getter = (MEMBERS[0], getter) if getter != MEMBERS[0] else (giver, MEMBERS[0])
+            if dice.random() < 0.01 and giver != MEMBERS[-1]:
+                getter = MEMBERS[-1]
+            transfers.append(Transfer(accounts.available(giver), accounts.available(getter), 1))
+        made.append(entry(f"e{number}", transfers))
+    return made
+
+
+@pytest.fixture
+async def ledger(database: Database) -> Database:
+    """A journal of some batches, refusals and retries among them."""
+    database.clock = FixedClock(NOON)
+    await bare_ledger(database)
+    dice = random.Random(20260302)
+    moves = entries(dice, 400)
+    async with database.unit_of_work(1) as uow:
+        await service.post_many(uow, [grant(member, 10_000, f"g-{member}") for member in MEMBERS])
+        at = 0
+        while at < len(moves):
+            size = dice.choice((1, 2, 30))
+            batch = moves[at : at + size] + moves[max(0, at - 1) : at]  # the last one again
+            poor = Transfer(accounts.available(MEMBERS[1]), accounts.available(MEMBERS[2]), 10**9)
+            await service.post_many(uow, [*batch, entry(f"poor{at}", [poor])])
+            at += size
+    return database
+
+
+async def all_lines(connection: asyncpg.Connection) -> list[dict[str, Any]]:
+    rows = await connection.fetch(
+        "SELECT * FROM bank.journal_lines WHERE community_id = 1 ORDER BY number, line"
+    )
+    return [dict(row) for row in rows]
+
+
+async def test_a_history_is_every_line_of_the_account_from_any_point_to_any_other(
+    ledger: Database, owner_url: str
+) -> None:
+    connection = await asyncpg.connect(owner_url)
+    lines = await all_lines(connection)
+    last = lines[-1]["number"]
+    dice = random.Random(7)
+    windows = [(FAR, 0, None), (last, 0, 1), (0, 0, None)]
+    windows += [
+        (*sorted(dice.sample(range(last + 2), 2), reverse=True), dice.choice((None, 1, 7))) for _ in range(60)
+    ]
+    for account in {line["debit"] for line in lines}:
+        own = [line for line in lines if account in (line["debit"], line["credit"])]
+        for through, after, limit in windows:
+            inside = [line for line in own if after < line["number"] <= through]
+            rows = await connection.fetch(
+                "SELECT * FROM bank.account_lines(1, $1, $2, $3, $4)", account, through, after, limit
+            )
+            assert [dict(row) for row in rows] == inside[::-1][:limit], (account, through, after, limit)
+            size = limit or 40
+            rows = await connection.fetch(
+                "SELECT * FROM bank.account_page(1, $1, $2, $3, $4)", account, after, through, size
+            )
+            assert [dict(row) for row in rows] == inside[:size], (account, through, after, size)
+            held = await connection.fetchval("SELECT bank.balance_at(1, $1, $2)", account, through)
+            upto = [line for line in own if line["number"] <= through]
+            side = "debit" if upto and upto[-1]["debit"] == account else "credit"
+            assert held == (upto[-1][f"{side}_after"] if upto else None)
+    await connection.close()
+
+
+async def test_an_account_that_does_not_exist_or_was_never_used_has_no_history(
+    ledger: Database, owner_url: str
+) -> None:
+    connection = await asyncpg.connect(owner_url)
+    for account in (0, 10**6):
+        assert await connection.fetch("SELECT * FROM bank.account_lines(1, $1, $2, 0)", account, FAR) == []
+        assert await connection.fetch("SELECT * FROM bank.account_page(1, $1, 0, $2, 5)", account, FAR) == []
+        assert await connection.fetchval("SELECT bank.balance_at(1, $1, $2)", account, FAR) is None
+    await connection.close()
+
+
+async def test_one_line_in_sixteen_is_a_mark(ledger: Database, owner_url: str) -> None:
+    connection = await asyncpg.connect(owner_url)
+    marks = await connection.fetchval(
+        "SELECT count(*) FROM generate_series(1::bigint, 100000) AS l(number)"
+        " WHERE (((l.number * 40503) >> 12) & 15) = 0"
+    )
+    await connection.close()
+    assert 0.9 * 100_000 / 16 < marks < 1.1 * 100_000 / 16
