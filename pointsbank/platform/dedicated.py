@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -102,6 +103,58 @@ class DedicatedConnection:
     def _noticed(self, _connection: object, _message: object) -> None:
         if self.on_notice is not None:
             self.on_notice()
+
+
+class DedicatedConnections:
+    """A number of dedicated connections, opened when they are needed. Whoever waits gets one in turn."""
+
+    def __init__(self, connect: Callable[[], DedicatedConnection], most: int) -> None:
+        self.most = most
+        self.taken = 0
+        self._connect = connect
+        self._idle: list[DedicatedConnection] = []
+        self._waiters: deque[asyncio.Future[DedicatedConnection]] = deque()
+
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody waits for a connection."""
+        return any(not waiter.done() for waiter in self._waiters)
+
+    def take(self) -> DedicatedConnection | None:
+        """Take a connection if one can be had at once."""
+        if self.taken >= self.most or self.wanted:
+            return None
+        self.taken += 1
+        return self._idle.pop() if self._idle else self._connect()
+
+    async def wait(self, seconds: float) -> DedicatedConnection:
+        """Take a connection, after whoever waits already. Raises TimeoutError."""
+        if (connection := self.take()) is not None:
+            return connection
+        waiter: asyncio.Future[DedicatedConnection] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            return await asyncio.wait_for(waiter, seconds)
+        except BaseException:
+            # Given and cancelled in the same moment: it is somebody else's turn.
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self.give(waiter.result())
+            raise
+
+    def give(self, connection: DedicatedConnection) -> None:
+        """Give a connection back, on which nothing is under way."""
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(connection)
+                return
+        self.taken -= 1
+        self._idle.append(connection)
+
+    async def close(self) -> None:
+        """Close what is idle. What is taken must have been given back."""
+        while self._idle:
+            await self._idle.pop().close()
 
 
 async def _end(connection: asyncpg.Connection, pid: int, started: datetime) -> None:

@@ -167,9 +167,9 @@ async def test_while_the_database_is_away_posts_are_told_so_and_leave_nothing(
     poster = Poster(ledger)
     await poster.post(1, grant(MEMBERS[0], 1, "before"))
     await asyncio.sleep(0.05)  # the lane goes idle and gives its connection back
-    assert poster._idle
+    assert poster._connections._idle
     monkeypatch.setattr(posting, "BACKOFF_SECONDS", 0.001)
-    for connection in poster._idle:
+    for connection in poster._connections._idle:
         await connection.close()
         connection._url = connection._url.replace("pointsbank_test", "pointsbank_gone")
 
@@ -182,7 +182,7 @@ async def test_while_the_database_is_away_posts_are_told_so_and_leave_nothing(
     answers = await asyncio.gather(*(post(number) for number in range(50)))
     assert all(isinstance(answer, PostingUndecided) for answer in answers)
     assert await owner.fetchval("SELECT count(*) FROM bank.journal_lines") == 1
-    for connection in poster._idle:
+    for connection in poster._connections._idle:
         connection._url = connection._url.replace("pointsbank_gone", "pointsbank_test")
     entries: list[JournalEntry] = [grant(MEMBERS[0], 1, f"meanwhile-{number}") for number in range(50)]
     again = await asyncio.gather(*(poster.post(1, entry) for entry in entries))

@@ -302,12 +302,9 @@ async def test_closing_waits_for_what_was_gathered_and_takes_nothing_more(
         await poster.post(1, grant(MEMBER, 1, "late"))
 
 
-async def test_a_busy_community_leaves_others_their_turn(
-    ledger: Database, poster: Poster, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_busy_community_leaves_others_their_turn(ledger: Database, poster: Poster) -> None:
     await bare_ledger(ledger, 2)
-    poster._free = asyncio.Semaphore(1)
-    monkeypatch.setattr(posting, "CONNECTIONS_MAX", 1)
+    poster._connections.most = 1
     stop = asyncio.Event()
 
     async def keeps_on(worker: int) -> None:
