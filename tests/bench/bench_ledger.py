@@ -3,11 +3,14 @@
 Every rate of posting stands beside pgbench's tpcb-like at eight clients, measured on the same server right
 before and right after; a lone post beside one bare durable insert; a bulk beside a bare COPY. Chain,
 idempotency and floors are on, as always; fsync is on, the server's settings are those of ``pointsbank up``.
+Entries are made beforehand, as whoever posts has made them; everything from there on counts: packing, sending,
+judging, recording, answering. Before each case the server writes a checkpoint and a share of the work is done
+unmeasured, so that no case pays for the first touch of pages that another has spared itself.
 
     uv run python -m tests.bench.bench_ledger [--quick] [--entries N] [--json FILE]
 
 The full run also grows one journal to 10,000,000 entries and measures again there: posting must not slow
-down. --entries gives that journal another length; --quick leaves it out.
+down. --entries gives that journal another length; --quick leaves it out. Rows are told as they come.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import asyncio
 import gc
 import multiprocessing
 import statistics
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -25,11 +29,12 @@ from functools import partial
 import asyncpg
 
 from tests.bench import form
-from tests.bench.form import Row, row
+from tests.bench.form import Rows, row
 from tests.bench.ledger_reads import exported, look_ups, verified
 from tests.bench.ledger_world import (
     COMMUNITIES,
     World,
+    checkpoint,
     found,
     know_accounts,
     member,
@@ -44,60 +49,64 @@ from tests.bench.ledger_world import (
 FEW, MANY = 100_000, 10_000_000
 BULK_ENTRIES = 40_000
 LONE_POSTS = 1_500
+POSTED = {1: 4_000, 8: 20_000, 32: 40_000, 256: 80_000}
+"""Entries that so many posters post while they are measured; half as many again before."""
 
 
 class Measured:
     """Rows, each rate with the reference measured around it."""
 
-    def __init__(self, here: World, seconds: float) -> None:
+    def __init__(self, here: World, rows: Rows) -> None:
         self.here = here
-        self.seconds = seconds
-        self.rows: list[Row] = []
+        self.rows = rows
         self._before = here.pgbench.per_second()
 
-    def rate(self, case: str, work: Callable[[], tuple[int, float]]) -> float:
-        """Measure entries per second. ``work`` returns (entries, seconds)."""
-        wal = asyncio.run(wal_position(self.here))
-        entries, seconds = work()
-        written = asyncio.run(wal_position(self.here)) - wal
+    def rate(self, case: str, work: Callable[[], tuple[int, float, int]]) -> float:
+        """Measure entries per second, as a multiple of the reference; return that multiple.
+
+        ``work`` returns (entries, seconds, bytes of log written).
+        """
+        asyncio.run(checkpoint(self.here))
+        entries, seconds, written = work()
         after = self.here.pgbench.per_second()
         reference, self._before = (self._before + after) / 2, after
-        self.rows.append(row(case, entries / seconds, "entries/s", reference))
-        self.rows.append(row("… write-ahead log", written / entries, "bytes/entry"))
-        return entries / seconds
+        self.rows.add(
+            row(case, entries / seconds, "entries/s", reference),
+            row("… write-ahead log", written / entries, "bytes/entry"),
+        )
+        return entries / seconds / reference
 
 
 def gathered(
-    here: World, posters: int, seconds: float, *, hot: float = 0.0, communities: int = 1
-) -> tuple[int, float]:
+    here: World, posters: int, entries: int, *, hot: float = 0.0, communities: int = 1
+) -> tuple[int, float, int]:
     """Let so many posters post one entry after the other, each waiting for its own."""
+    each = -(-entries // posters)
 
-    async def run() -> tuple[int, float]:
+    async def run() -> tuple[int, float, int]:
+        made = [list(movings(each + each // 2, hot=hot, seed=number)) for number in range(posters)]
         async with opened(here.app_url) as (_, poster):
-            await poster.post(1, moving(member(1), member(2)))
-            done = 0
-            begun = time.perf_counter()
-            end = begun + seconds
 
-            async def post(number: int) -> None:
-                nonlocal done
-                entries = movings(10**9, hot=hot, seed=number)
+            async def post(number: int, from_: int, to: int) -> None:
                 community = COMMUNITIES[number % communities]
-                while time.perf_counter() < end:
-                    await poster.post(community, next(entries))
-                    done += 1
+                for entry in made[number][from_:to]:
+                    await poster.post(community, entry)
 
-            await asyncio.gather(*(post(number) for number in range(posters)))
-            return done, seconds_since(begun)
+            with settled():
+                await asyncio.gather(*(post(number, each, each + each // 2) for number in range(posters)))
+                wal = await wal_position(here)
+                begun = time.perf_counter()
+                await asyncio.gather(*(post(number, 0, each) for number in range(posters)))
+                took = seconds_since(begun)
+            return each * posters, took, await wal_position(here) - wal
 
-    with settled():
-        return asyncio.run(run())
+    know_accounts(COMMUNITIES)
+    return asyncio.run(run())
 
 
 @contextmanager
 def settled() -> Iterator[None]:
-    """As in a process that has run for a while: account ids known, long-lived objects out of the way."""
-    know_accounts(COMMUNITIES)
+    """As in a process that has run for a while: long-lived objects out of the collector's way."""
     gc.collect()
     gc.freeze()
     try:
@@ -106,28 +115,35 @@ def settled() -> Iterator[None]:
         gc.unfreeze()
 
 
-def bulk(here: World, communities: tuple[int, ...], entries: int) -> tuple[int, float]:
+def bulk(here: World, communities: tuple[int, ...], entries: int) -> tuple[int, float, int]:
     """Let a process for each community post a bulk, all at once; the slowest counts."""
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager:
-        start = manager.Barrier(len(communities))
+        start = manager.Barrier(len(communities) + 1)
         with ProcessPoolExecutor(len(communities), mp_context=context) as pool:
             runs = [pool.submit(_bulk, here.app_url, community, entries, start) for community in communities]
+            start.wait()
+            wal = asyncio.run(wal_position(here))
+            start.wait()
             spans = [run.result() for run in runs]
-    return entries * len(communities), max(end for _, end in spans) - min(begun for begun, _ in spans)
+    written = asyncio.run(wal_position(here)) - wal
+    took = max(end for _, end in spans) - min(begun for begun, _ in spans)
+    return entries * len(communities), took, written
 
 
-def _bulk(url: str, community: int, entries: int, start: object) -> tuple[float, float]:
+def _bulk(url: str, community: int, entries: int, start: threading.Barrier) -> tuple[float, float]:
     async def run() -> tuple[float, float]:
         async with opened(url) as (_, poster):
-            async for _ in poster.post_bulk(community, movings(2_000, seed=community + 100)):
+            async for _ in poster.post_bulk(community, movings(entries // 2, seed=community + 100)):
                 pass
             made = list(movings(entries, seed=community))
-            await asyncio.to_thread(start.wait)  # type: ignore[attr-defined]
-            begun = time.time()
-            async for _ in poster.post_bulk(community, made):
-                pass
-            return begun, time.time()
+            with settled():
+                await asyncio.to_thread(start.wait)  # all are ready
+                await asyncio.to_thread(start.wait)  # the log has been read
+                begun = time.time()
+                async for _ in poster.post_bulk(community, made):
+                    pass
+                return begun, time.time()
 
     know_accounts((community,))
     return asyncio.run(run())
@@ -163,19 +179,21 @@ def lone(here: World, posts: int) -> tuple[float, float]:
         await bare.execute("CREATE TABLE IF NOT EXISTS public.bare (id bigserial PRIMARY KEY, amount bigint)")
         insert = await bare.prepare("INSERT INTO public.bare (amount) VALUES ($1)")
         took: tuple[list[float], list[float]] = ([], [])
+        made = list(movings(posts))
         async with opened(here.app_url) as (_, poster):
-            for entry in movings(posts):
-                for times, work in zip(
-                    took, (lambda e=entry: poster.post(1, e), lambda: insert.fetch(1)), strict=True
-                ):
-                    begun = time.perf_counter()
-                    await work()
-                    times.append(seconds_since(begun))
+            with settled():
+                for entry in made:
+                    for times, work in zip(
+                        took, (lambda e=entry: poster.post(1, e), lambda: insert.fetch(1)), strict=True
+                    ):
+                        begun = time.perf_counter()
+                        await work()
+                        times.append(seconds_since(begun))
         await bare.close()
         return statistics.median(took[0]), statistics.median(took[1])
 
-    with settled():
-        return asyncio.run(run())
+    know_accounts((1,))
+    return asyncio.run(run())
 
 
 def bare_copy(here: World, entries: int) -> tuple[int, float]:
@@ -201,52 +219,54 @@ def bare_copy(here: World, entries: int) -> tuple[int, float]:
 
 def posting(here: World, measured: Measured, *, quick: bool) -> None:
     """Measure posting at many sizes of crowd, hot and random, one community and four."""
-    seconds = measured.seconds
+    post, insert = lone(here, LONE_POSTS // (3 if quick else 1))
+    measured.rows.add(row("a lone post, beside one durable insert", post * 1e3, "ms", insert * 1e3))
     for posters in (8, 256) if quick else (1, 8, 32, 256):
-        measured.rate(f"{posters} posters, random accounts", partial(gathered, here, posters, seconds))
-    measured.rate("256 posters, half to one account", lambda: gathered(here, 256, seconds, hot=0.5))
+        entries = POSTED[posters] // (2 if quick else 1)
+        measured.rate(
+            f"{posters} poster{'s' * (posters > 1)}, random accounts",
+            partial(gathered, here, posters, entries),
+        )
+    crowd = POSTED[256] // (2 if quick else 1)
+    measured.rate("256 posters, half to one account", lambda: gathered(here, 256, crowd, hot=0.5))
     if not quick:
         four = "256 posters over 4 communities"
-        measured.rate(four, lambda: gathered(here, 256, seconds, communities=4))
+        measured.rate(four, lambda: gathered(here, 256, crowd, communities=4))
     measured.rate("bulk, one community", lambda: bulk(here, (1,), BULK_ENTRIES))
     measured.rate("bulk, 4 communities at once", lambda: bulk(here, COMMUNITIES, BULK_ENTRIES))
     copied, took = bare_copy(here, BULK_ENTRIES)
-    measured.rows.append(row("bare COPY of journal lines", copied / took, "lines/s"))
-    post, insert = lone(here, LONE_POSTS // (3 if quick else 1))
-    measured.rows.append(row("a lone post", post * 1e3, "ms", insert * 1e3))
+    measured.rows.add(row("bare COPY of journal lines", copied / took, "lines/s"))
 
 
 def flat(here: World, measured: Measured, many: int) -> None:
     """Measure the same posting on a short journal and on a long one."""
-    rates = []
+    multiples = []
     for length in (FEW, many):
         grow(here, length)
-        measured.rows += look_ups(here, length) + verified(here)
-        rates.append(
+        measured.rows.add(*look_ups(here, length), *verified(here), *exported(here, length))
+        multiples.append(
             (
-                measured.rate(
-                    f"256 posters at {length:,} entries", lambda: gathered(here, 256, measured.seconds)
-                ),
+                measured.rate(f"256 posters at {length:,} entries", lambda: gathered(here, 256, POSTED[256])),
                 measured.rate(f"bulk at {length:,} entries", lambda: bulk(here, (1,), BULK_ENTRIES)),
             )
         )
-    for name, few, long in zip(("posters", "bulk"), *rates, strict=True):
-        measured.rows.append(row(f"{name}: the long journal's rate", long, "entries/s", few))
+    for name, few, long in zip(("posters", "bulk"), *multiples, strict=True):
+        measured.rows.add(row(f"{name}: the long journal's multiple, beside the short one's", long, "×", few))
 
 
 def main() -> None:
     """Run the benchmark and print its table."""
     chosen = form.options("bench_ledger")
+    rows = form.Rows()
     with world() as here:
         asyncio.run(found(here))
-        measured = Measured(here, seconds=3 if chosen.quick else 8)
+        measured = Measured(here, rows)
         posting(here, measured, quick=chosen.quick)
         if chosen.quick:
-            measured.rows += look_ups(here, asyncio.run(length_of(here))) + verified(here)
+            rows.add(*look_ups(here, asyncio.run(length_of(here))), *verified(here))
         else:
-            measured.rows += exported(here)
             flat(here, measured, chosen.entries or MANY)
-        form.report("The ledger", measured.rows, chosen)
+        form.report("The ledger", rows.all, chosen)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,22 @@ def row(case: str, value: float, unit: str, reference: float | None = None) -> R
     return Row(case, value, unit, reference, ratio)
 
 
+class Rows:
+    """Rows in order, each told on the screen as soon as it is known: a long run can be followed, and read as
+    far as it came."""
+
+    def __init__(self) -> None:
+        self.all: list[Row] = []
+        self._console = Console(stderr=True, width=120)
+
+    def add(self, *rows: Row) -> None:
+        """Keep rows and tell them."""
+        for each in rows:
+            beside = f"   {_shown(each.ratio)} × {_shown(each.reference)}" if each.ratio else ""
+            self._console.print(f"{each.case}: {_shown(each.value)} {each.unit}{beside}", highlight=False)
+            self.all.append(each)
+
+
 def options(name: str, argv: list[str] | None = None) -> Options:
     """Read the options that every benchmark has."""
     parser = argparse.ArgumentParser(prog=f"python -m tests.bench.{name}")

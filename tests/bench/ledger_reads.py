@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -24,6 +25,9 @@ from tests.bench.ledger_world import CLOCK, World, member, moving, opened, secon
 READS = 200
 LINES = 50
 """Lines of the statement that is read: a busy month."""
+
+SHEET_ENTRIES = 1_000_000
+"""Beyond it a journal is no longer read in a spreadsheet, nor as plain text by an accounting program."""
 
 
 def look_ups(here: World, length: int) -> list[Row]:
@@ -59,7 +63,9 @@ def look_ups(here: World, length: int) -> list[Row]:
             ):
                 async with database.unit_of_work(1, snapshot=True) as uow:
                     took = await _median(work, uow, reads)
+                    memory = await _peak(work, uow)
                 rows.append(row(f"{case}, at {length:,} entries", took * 1e3, "ms"))
+                rows.append(row("… peak memory of one, in the process that asks", memory / 1024, "KiB"))
             return rows
 
     return asyncio.run(run())
@@ -75,6 +81,16 @@ async def _median(work: Callable[[UnitOfWork], Awaitable[None]], uow: UnitOfWork
     return statistics.median(took)
 
 
+async def _peak(work: Callable[[UnitOfWork], Awaitable[None]], uow: UnitOfWork) -> int:
+    """Return the most bytes that one run held at once."""
+    tracemalloc.start()
+    try:
+        await work(uow)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
 def verified(here: World) -> list[Row]:
     """Run ``pointsbank audit verify`` over all communities, beside a bare COPY of all lines out."""
     entries = asyncio.run(_entries(here))
@@ -86,14 +102,15 @@ def verified(here: World) -> list[Row]:
     ]
 
 
-def exported(here: World) -> list[Row]:
-    """Run ``pointsbank ledger export`` of one community in each format."""
+def exported(here: World, length: int) -> list[Row]:
+    """Run ``pointsbank ledger export`` of one community in each format that a journal of that length fits."""
     rows = []
-    for format_ in ("jsonl", "csv", "beancount", "hledger", "xlsx"):
+    for format_ in ("jsonl", "csv", "beancount", "hledger", "xlsx")[: 5 if length <= SHEET_ENTRIES else 2]:
         seconds, mebibytes, size = _command(
             here, "ledger", "export", "--community", "test-1", "--format", format_, "-o", "books"
         )
-        rows.append(row(f"export, {format_} ({size / 2**20:.0f} MiB)", seconds, "s"))
+        case = f"export of {length:,} entries, {format_} ({size / 2**20:.0f} MiB)"
+        rows.append(row(case, length / seconds, "entries/s"))
         rows.append(row("… peak memory", mebibytes, "MiB"))
     return rows
 

@@ -165,6 +165,15 @@ def know_accounts(communities: tuple[int, ...]) -> None:
             account_id(community, accounts.available(member(number)))
 
 
+async def checkpoint(world: World) -> None:
+    """Have the server write a checkpoint."""
+    connection = await asyncpg.connect(world.admin_url)
+    try:
+        await connection.execute("CHECKPOINT")
+    finally:
+        await connection.close()
+
+
 async def wal_position(world: World) -> int:
     """Return how many bytes the server has written to its log."""
     connection = await asyncpg.connect(world.admin_url)
