@@ -3,9 +3,9 @@
 Every rate of posting stands beside pgbench's tpcb-like at eight clients, measured on the same server right
 before and right after; a lone post beside one bare durable insert; a bulk beside a bare COPY. Chain,
 idempotency and floors are on, as always; fsync is on, the server's settings are those of ``pointsbank up``.
-Entries are made beforehand, as whoever posts has made them; everything from there on counts: packing, sending,
-judging, recording, answering. Before each case the server writes a checkpoint and a share of the work is done
-unmeasured, so that no case pays for the first touch of pages that another has spared itself.
+Entries are made beforehand, as whoever posts has made them; everything from there on counts: packing,
+sending, judging, recording, answering. Before each case the server writes a checkpoint and a share of the
+work is done unmeasured, so that no case pays for the first touch of pages that another has spared itself.
 
     uv run python -m tests.bench.bench_ledger [--quick] [--entries N] [--json FILE]
 
@@ -37,8 +37,6 @@ from tests.bench.ledger_world import (
     checkpoint,
     found,
     know_accounts,
-    member,
-    moving,
     movings,
     opened,
     seconds_since,

@@ -250,8 +250,9 @@ BEGIN
         LOOP
             debit := p_ints[5 * q - 4];
             credit := p_ints[5 * q - 3];
-            IF commodities[debit] <> commodities[credit] THEN
-                RAISE EXCEPTION 'a line moves one commodity' USING ERRCODE = 'check_violation';
+            IF (commodities[debit] = commodities[credit] AND p_ints[5 * q] BETWEEN 1 AND policies
+                AND (p_kinds[2 * q - 1] = 'reversal') = (p_reverses[q] IS NOT NULL)) IS NOT TRUE THEN
+                PERFORM bank.refuse_line(commodities[debit] = commodities[credit], p_ints[5 * q], policies);
             END IF;
             amount := balances[credit] - p_amounts[q];
             balances[credit] := amount;
@@ -306,41 +307,34 @@ BEGIN
         FOR q IN i..e LOOP
             debit := p_ints[5 * q - 4];
             credit := p_ints[5 * q - 3];
-            IF p_ints[5 * q - 1] = 1 THEN
-                number := number + 1;
-                IF (p_ints[5 * q] BETWEEN 1 AND policies) IS NOT TRUE THEN
-                    RAISE EXCEPTION 'there is no policy version %', p_ints[5 * q]
-                        USING ERRCODE = 'foreign_key_violation';
-                END IF;
-                IF (p_kinds[2 * q - 1] = 'reversal') <> (p_reverses[q] IS NOT NULL) THEN
-                    RAISE EXCEPTION 'a reversal, and nothing else, names the entry it takes back'
-                        USING ERRCODE = 'check_violation';
-                END IF;
-                IF p_recorded IS NOT NULL THEN
-                    IF p_recorded[q] > clock_timestamp() + interval '1 minute' THEN
-                        RAISE EXCEPTION 'recorded in the future' USING ERRCODE = 'check_violation';
-                    END IF;
-                    IF p_recorded[q] < at THEN
-                        RAISE EXCEPTION 'recorded before the entry before it' USING ERRCODE = 'check_violation';
-                    END IF;
-                    at := p_recorded[q];
-                END IF;
-            ELSIF p_ints[5 * q - 1] <> p_ints[5 * q - 6] + 1
-                  OR p_ints[5 * q - 2] <> p_ints[5 * q - 7] OR p_ints[5 * q] <> p_ints[5 * q - 5]
-                  OR p_ids[q] <> p_ids[q - 1] OR p_refs[3 * q - 2:3 * q] <> p_refs[3 * q - 5:3 * q - 3]
-                  OR p_kinds[2 * q - 1:2 * q] <> p_kinds[2 * q - 3:2 * q - 2]
-                  OR p_occurred[q] <> p_occurred[q - 1]
-                  OR p_reverses[q] IS DISTINCT FROM p_reverses[q - 1]
-                  OR p_holds[q] IS DISTINCT FROM p_holds[q - 1] THEN
-                -- What is judged by its first line must be said by every line.
-                RAISE EXCEPTION 'the lines of an entry follow one another and say the same of it'
-                    USING ERRCODE = 'check_violation';
-            END IF;
-            line_numbers[q] := number;
             IF plain THEN
+                number := number + 1;
                 debit_befores[q] := lasts[debit];
                 credit_befores[q] := lasts[credit];
             ELSE
+                IF p_ints[5 * q - 1] = 1 THEN
+                    number := number + 1;
+                    IF p_recorded IS NOT NULL THEN
+                        IF p_recorded[q] > clock_timestamp() + interval '1 minute' THEN
+                            RAISE EXCEPTION 'recorded in the future' USING ERRCODE = 'check_violation';
+                        END IF;
+                        IF p_recorded[q] < at THEN
+                            RAISE EXCEPTION 'recorded before the entry before it'
+                                USING ERRCODE = 'check_violation';
+                        END IF;
+                        at := p_recorded[q];
+                    END IF;
+                ELSIF p_ints[5 * q - 1] <> p_ints[5 * q - 6] + 1
+                      OR p_ints[5 * q - 2] <> p_ints[5 * q - 7] OR p_ints[5 * q] <> p_ints[5 * q - 5]
+                      OR p_ids[q] <> p_ids[q - 1] OR p_refs[3 * q - 2:3 * q] <> p_refs[3 * q - 5:3 * q - 3]
+                      OR p_kinds[2 * q - 1:2 * q] <> p_kinds[2 * q - 3:2 * q - 2]
+                      OR p_occurred[q] <> p_occurred[q - 1]
+                      OR p_reverses[q] IS DISTINCT FROM p_reverses[q - 1]
+                      OR p_holds[q] IS DISTINCT FROM p_holds[q - 1] THEN
+                    -- What is judged by its first line must be said by every line.
+                    RAISE EXCEPTION 'the lines of an entry follow one another and say the same of it'
+                        USING ERRCODE = 'check_violation';
+                END IF;
                 IF lasts[debit] <> number THEN
                     befores[debit] := lasts[debit];
                 END IF;
@@ -350,6 +344,7 @@ BEGIN
                 debit_befores[q] := befores[debit];
                 credit_befores[q] := befores[credit];
             END IF;
+            line_numbers[q] := number;
             lasts[debit] := number;
             lasts[credit] := number;
             chain := sha256(chain || sha256(record_send(ROW(
@@ -401,6 +396,20 @@ BEGIN
     ELSIF balances <> seen.afters OR lasts <> seen.last_afters THEN
         RAISE EXCEPTION 'the moves of a batch are not its lines' USING ERRCODE = 'check_violation';
     END IF;
+END
+$$;
+
+-- Say what is wrong with a line that cannot be recorded whatever the balances are.
+CREATE FUNCTION bank.refuse_line(p_one_commodity boolean, p_policy integer, p_policies integer)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    IF NOT p_one_commodity THEN
+        RAISE EXCEPTION 'a line moves one commodity' USING ERRCODE = 'check_violation';
+    ELSIF p_policy BETWEEN 1 AND p_policies THEN
+        RAISE EXCEPTION 'a reversal, and nothing else, names the entry it takes back'
+            USING ERRCODE = 'check_violation';
+    END IF;
+    RAISE EXCEPTION 'there is no policy version %', p_policy USING ERRCODE = 'foreign_key_violation';
 END
 $$;
 
@@ -622,6 +631,6 @@ $$;
 CREATE TRIGGER require_genesis BEFORE INSERT ON bank.ledger_heads
     FOR EACH ROW EXECUTE FUNCTION bank.require_genesis();
 
-REVOKE ALL ON FUNCTION bank.require_genesis, bank.apply_entries, bank.same_request, bank.judge_reversals, bank.judge_holds,
+REVOKE ALL ON FUNCTION bank.require_genesis, bank.apply_entries, bank.refuse_line, bank.same_request, bank.judge_reversals, bank.judge_holds,
     bank.account_lines, bank.account_page FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION bank.apply_entries, bank.account_lines, bank.account_page TO pointsbank_app;

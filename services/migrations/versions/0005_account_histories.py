@@ -34,7 +34,7 @@ HEAD_CHECKS_BEFORE = {
 }
 
 REPLACED = ("apply_entries", "same_request", "judge_reversals", "judge_holds")
-NEW = ("account_lines", "account_page", "require_genesis")
+NEW = ("account_lines", "account_page", "refuse_line", "require_genesis")
 KEPT = ("open_accounts", "number_before", "balance_at")
 GRANTED = "apply_entries, bank.open_accounts, bank.number_before, bank.balance_at"
 
