@@ -39,11 +39,12 @@ async def last_number(uow: UnitOfWork) -> int:
 
 
 async def account_rows(uow: UnitOfWork) -> list[dict[str, Any]]:
-    """Return number, id, code and stored balance of every account; one that has no balance has 0."""
+    """Return number, id, code, stored balance and last entry of every account; 0 for what has no balance."""
     connection = await uow.connection()
     rows = await connection.fetch(
         """
-        SELECT a.number, a.id, a.kind, a.owner_ref, a.commodity, coalesce(b.balance, 0) AS balance
+        SELECT a.number, a.id, a.kind, a.owner_ref, a.commodity, coalesce(b.balance, 0) AS balance,
+               coalesce(b.last_number, 0) AS last_number
           FROM bank.accounts a
           LEFT JOIN bank.balances b ON b.community_id = $1 AND b.account_id = a.id
          WHERE a.community_id = $1 ORDER BY a.number
@@ -56,6 +57,7 @@ async def account_rows(uow: UnitOfWork) -> list[dict[str, Any]]:
             "id": row["id"],
             "code": AccountCode(AccountKind(row["kind"]), row["owner_ref"], Commodity(row["commodity"])),
             "balance": row["balance"],
+            "last_number": row["last_number"],
         }
         for row in rows
     ]

@@ -17,6 +17,7 @@ class Fault(StrEnum):
     ENTRY_ALTERED = "entry_altered"  # its columns no longer give its place in the chain
     ENTRY_MISSING = "entry_missing"  # the numbers have a gap
     RUNNING_BALANCE = "running_balance"  # a balance after a line does not follow from the one before
+    HISTORY_BROKEN = "history_broken"  # a line does not tell the entry before it in its account's history
     HEAD_MISMATCH = "head_mismatch"  # the head is not the last line: the end was cut off or added
     BALANCE_MISMATCH = "balance_mismatch"  # an account's balance is not the sum of its postings
     ACCOUNT_ALTERED = "account_altered"  # an account is not the one that its lines name

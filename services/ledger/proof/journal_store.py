@@ -36,6 +36,8 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("expires_on", "coalesce(expires_on, date '2000-01-01')", ">i4"),
     ("expires_none", "expires_on IS NULL", "u1"),
     ("hash", "hash", "V32"),
+    ("debit_before", "debit_before", ">i8"),
+    ("credit_before", "credit_before", ">i8"),
 )
 """Name, expression and form of each column. A kind comes as the hash of its enumerated value (4 bytes)."""
 

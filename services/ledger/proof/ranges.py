@@ -1,4 +1,4 @@
-"""Lines of the journal checked many at a time: leaves, chain, numbers, running balances, Merkle tiles.
+"""Lines of the journal checked many at a time: leaves, chain, numbers, balances, histories, Merkle tiles.
 
 The bytes that each leaf is the hash of (:mod:`pointsbank.domain.chain`) are put together here from the stored
 columns, so what is hashed and what is added up are the same numbers. Hashing is hashlib's; the rest is done
@@ -62,10 +62,11 @@ class Ground:
 class RangeResult:
     """What a range of entries came to, small enough to send home.
 
-    accounts: numbers of the accounts that were touched; opening, total and first hold each one's balance
-    before the range, the sum of its postings in it, and the entry that touched it first. tiles: the roots
-    of the whole tiles, 32 bytes each; rest: the root over what is left. sealed: for each size asked after,
-    the chain's hash and the root over the entries of its last, unfinished tile (None: it is whole).
+    accounts: numbers of the accounts that were touched; opening, total, touched, before and latest hold each
+    one's balance before the range, the sum of its postings in it, the entry that touched it first, the one
+    that this tells to have come before it, and the entry that touched it last. tiles: the roots of the whole
+    tiles, 32 bytes each; rest: the root over what is left. sealed: for each size asked after, the chain's
+    hash and the root over the entries of its last, unfinished tile (None: it is whole).
     """
 
     first: int
@@ -78,9 +79,32 @@ class RangeResult:
     opening: Array = field(default_factory=lambda: np.empty(0, "i8"))
     total: Array = field(default_factory=lambda: np.empty(0, "i8"))
     touched: Array = field(default_factory=lambda: np.empty(0, "i8"))
+    before: Array = field(default_factory=lambda: np.empty(0, "i8"))
+    latest: Array = field(default_factory=lambda: np.empty(0, "i8"))
     tiles: bytes = b""
     rest: bytes | None = None
     sealed: dict[int, tuple[bytes, bytes | None]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Postings:
+    """Both sides of lines, by account and then in order: a group for each account.
+
+    order: each one's place among the sides of the lines, credit first. number: its entry. begins: whether it
+    is the first of its group; starts: the places of those, ids: their accounts, fresh: whether the range has
+    not touched those before.
+    """
+
+    order: Array
+    number: Array
+    begins: Array
+    starts: Array
+    ids: Array
+    fresh: Array
+
+    def of(self, credit: Array, debit: Array) -> Array:
+        """Return what the lines say of either side, by posting."""
+        return np.stack((credit, debit), axis=1).ravel().astype("i8", copy=False)[self.order]
 
 
 class RangeCheck:
@@ -102,6 +126,8 @@ class RangeCheck:
         self._opening = np.zeros(len(ground.ids), "i8")
         self._total = np.zeros(len(ground.ids), "i8")
         self._first = np.zeros(len(ground.ids), "i8")
+        self._before = np.zeros(len(ground.ids), "i8")
+        self._latest = np.zeros(len(ground.ids), "i8")
 
     def take(self, rows: Array) -> None:
         """Check the next lines (``ROW``), whole entries."""
@@ -112,7 +138,7 @@ class RangeCheck:
         self._check_numbers(numbers, lines)
         stored = rows["hash"].tobytes()
         self._check_chain(rows, numbers, stored)
-        self._check_balances(rows, numbers)
+        self._check_accounts(rows, numbers)
         self._check_rules(rows, numbers)
         ends = np.flatnonzero(np.append(numbers[1:] != numbers[:-1], True))
         self._grow_tree(numbers[ends], np.frombuffer(stored, "V32")[ends].tobytes())
@@ -129,6 +155,7 @@ class RangeCheck:
         result.accounts = touched
         result.opening, result.total = self._opening[touched], self._total[touched]
         result.touched = self._first[touched]
+        result.before, result.latest = self._before[touched], self._latest[touched]
         result.tiles = b"".join(self._tiles)
         result.rest = merkle.root(self._loose) if self._loose else None
         result.findings, result.omitted = self._findings.told, self._findings.omitted
@@ -158,34 +185,54 @@ class RangeCheck:
         for number in np.unique(numbers[differs]):
             self._findings.add(Fault.ENTRY_ALTERED, f"entry {number}")
 
-    def _check_balances(self, rows: Array, numbers: Array) -> None:
-        """Follow every account; what it had before the range is what its first posting implies."""
+    def _check_accounts(self, rows: Array, numbers: Array) -> None:
+        """Follow every account, by its postings in order; each account's first one begins a group."""
         account = np.stack((rows["credit"], rows["debit"]), axis=1).ravel().astype("i8")
         account[(account < 0) | (account >= len(self._balance))] = 0  # no such account: the chain tells
-        amount = rows["amount"].astype("i8")
-        amount = np.stack((-amount, amount), axis=1).ravel()
-        after = np.stack((rows["credit_after"], rows["debit_after"]), axis=1).ravel().astype("i8")
-        number = np.repeat(numbers, 2)
         # By account, then in order: sorted as one number, which is quicker than a stable sort.
         order = np.sort((account << PLACE_BITS) | np.arange(len(account))) & ((1 << PLACE_BITS) - 1)
-        account, amount, after, number = account[order], amount[order], after[order], number[order]
-        starts = np.flatnonzero(np.concatenate(([True], account[1:] != account[:-1])))
+        account, number = account[order], np.repeat(numbers, 2)[order]
+        begins = np.concatenate(([True], account[1:] != account[:-1]))
+        starts = np.flatnonzero(begins)
         ids = account[starts]
         fresh = self._first[ids] == 0
-        new = ids[fresh]
-        self._opening[new] = self._balance[new] = (after - amount)[starts][fresh]
-        self._first[new] = number[starts][fresh]
+        self._first[ids[fresh]] = number[starts][fresh]
+        postings = _Postings(order, number, begins, starts, ids, fresh)
+        self._check_balances(rows, postings)
+        self._check_histories(rows, postings)
+
+    def _check_balances(self, rows: Array, postings: _Postings) -> None:
+        """Add up; what an account had before the range is what its first posting implies."""
+        starts, ids, fresh = postings.starts, postings.ids, postings.fresh
+        amount = rows["amount"].astype("i8")
+        amount = postings.of(-amount, amount)
+        after = postings.of(rows["credit_after"], rows["debit_after"])
+        self._opening[ids[fresh]] = self._balance[ids[fresh]] = (after - amount)[starts][fresh]
         running = np.cumsum(amount)
         base = self._balance[ids] - (running[starts] - amount[starts])
-        group = np.cumsum(np.concatenate(([0], account[1:] != account[:-1])))
-        wrong = running + base[group] != after
+        wrong = running + base[np.cumsum(postings.begins) - 1] != after
         if wrong.any():
-            for each in np.unique(number[wrong]):
+            for each in np.unique(postings.number[wrong]):
                 self._findings.add(Fault.RUNNING_BALANCE, f"entry {each}")
-        ends = np.append(starts[1:], len(account)) - 1
+        ends = np.append(starts[1:], len(amount)) - 1
         added = running[ends] - running[starts] + amount[starts]
         self._balance[ids] += added
         self._total[ids] += added
+
+    def _check_histories(self, rows: Array, postings: _Postings) -> None:
+        """Follow every account back; what its first posting tells is for the ranges before to know."""
+        number, starts, ids, fresh = postings.number, postings.starts, postings.ids, postings.fresh
+        before = postings.of(rows["credit_before"], rows["debit_before"])
+        self._before[ids[fresh]] = self._latest[ids[fresh]] = before[starts][fresh]
+        expected = np.empty_like(before)
+        # All postings of one entry tell the same: the entry before it, not each other.
+        expected[1:] = np.where(number[1:] != number[:-1], number[:-1], before[:-1])
+        expected[starts] = self._latest[ids]
+        wrong = before != expected
+        if wrong.any():
+            for each in np.unique(number[wrong]):
+                self._findings.add(Fault.HISTORY_BROKEN, f"entry {each}")
+        self._latest[ids] = number[np.append(starts[1:], len(number)) - 1]
 
     def _check_rules(self, rows: Array, numbers: Array) -> None:
         """What the ledger never records: another commodity on the other side, more taken than there was."""

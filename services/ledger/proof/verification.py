@@ -1,9 +1,10 @@
 """Does the journal still say what it said? Recomputed from the rows, trusting none of them.
 
 The leaf of every line is hashed again from its columns and the chain built anew from the first
-(:mod:`pointsbank.domain.chain`); numbers must follow one another, balances must follow from the lines, the
-Merkle tree must have the stored nodes, and every seal must still be met: the database's copy and those kept
-elsewhere. The hashing is done outside the database, in ranges of entries that several processes take at once.
+(:mod:`pointsbank.domain.chain`); numbers must follow one another, balances must follow from the lines, and so
+must what each line tells of the entry before it, by which the history of an account is read. The Merkle tree
+must have the stored nodes, and every seal must still be met: the database's copy and those kept elsewhere.
+The hashing is done outside the database, in ranges of entries that several processes take at once.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from services.ledger.proof.faults import Fault, Finding, Findings
 from services.ledger.proof.known_seals import known_seals
 from services.ledger.proof.range_processes import check_in_processes
 from services.ledger.proof.range_reading import Span, check_here
-from services.ledger.proof.ranges import TILE, TILE_HEIGHT, RangeResult
+from services.ledger.proof.ranges import TILE, TILE_HEIGHT, Array, RangeResult
 from services.ledger.proof.seal_form import SealedHead
 
 __all__ = ["Fault", "Finding", "Processes", "SealedHead", "Verification", "verify", "verify_recent"]
@@ -119,7 +120,7 @@ async def verify(
         )
         for first in range(start, end, range_entries)
     ]
-    account = _Accounts(await audit_store.account_rows(uow), whole=start == 0)
+    account = _Accounts(await audit_store.account_rows(uow), start=start)
     tree = await _Tree.from_(uow, start, sizes[-1] if sizes else 0)
     last = await _before(uow, start)
     lines, met = 0, dict[int, tuple[bytes, bytes | None]]()
@@ -183,14 +184,17 @@ async def _results(
 
 
 class _Accounts:
-    """Balances followed from range to range. Arrays by account number."""
+    """Balances and histories followed from range to range. Arrays by account number."""
 
-    def __init__(self, rows: list[dict[str, Any]], *, whole: bool) -> None:
+    def __init__(self, rows: list[dict[str, Any]], *, start: int) -> None:
+        """start: the entries before the first range; what they say is not known, unless there are none."""
         self._rows = rows
+        self._start = start
         size = max((row["number"] for row in rows), default=0) + 1
         self._claimed = np.zeros(size, "i8")  # what the lines say
         self._summed = np.zeros(size, "i8")  # what they add up to
-        self._known = np.full(size, whole)
+        self._latest = np.zeros(size, "i8")  # the entry that touched each last
+        self._known = np.full(size, start == 0)
 
     @property
     def compared(self) -> int:
@@ -198,18 +202,27 @@ class _Accounts:
         return int(self._known[[row["number"] for row in self._rows]].sum())
 
     def add(self, result: RangeResult, findings: Findings) -> None:
-        """Join a range to those before it: what it implies that an account had must be what it had."""
+        """Join a range to those before it: what it implies of them must be what they came to."""
         inside = result.accounts < len(self._known)
         ids, opening = result.accounts[inside], result.opening[inside]
-        total, touched = result.total[inside], result.touched[inside]
-        new = ids[~self._known[ids]]
-        self._claimed[new] = self._summed[new] = opening[~self._known[ids]]
+        total, touched, before = result.total[inside], result.touched[inside], result.before[inside]
+        unknown = ~self._known[ids]
+        new = ids[unknown]
+        self._claimed[new] = self._summed[new] = opening[unknown]
         self._known[new] = True
         wrong = self._claimed[ids] != opening
         for number in np.unique(touched[wrong]):
             findings.add(Fault.RUNNING_BALANCE, f"entry {number}")
+        follows = np.where(unknown, self._may_begin(before, opening), self._latest[ids] == before)
+        for number in np.unique(touched[~follows]):
+            findings.add(Fault.HISTORY_BROKEN, f"entry {number}")
         self._claimed[ids] = opening + total
         self._summed[ids] += total
+        self._latest[ids] = result.latest[inside]
+
+    def _may_begin(self, last: Array, balance: Array) -> Array:
+        """Tell whether ``last`` can be the last entry, before the start, of who then had ``balance``."""
+        return np.asarray((last >= 0) & (last <= self._start) & ((last > 0) | (balance == 0)))
 
     def compare(self, community_id: int, findings: Findings) -> None:
         """Hold the sums against the stored balances, and the accounts against their ids."""
@@ -217,10 +230,20 @@ class _Accounts:
             number = row["number"]
             if self._known[number] and row["balance"] != self._summed[number]:
                 findings.add(Fault.BALANCE_MISMATCH, f"account {row['id']}")
+        for row in self._ending_elsewhere():
+            findings.add(Fault.HISTORY_BROKEN, f"account {row['id']}")
         for row in self._rows:
             # Not kept as posting keeps them: a look at every account would drop those in use.
             if account_id.__wrapped__(community_id, row["code"]) != row["id"]:
                 findings.add(Fault.ACCOUNT_ALTERED, f"account {row['id']}")
+
+    def _ending_elsewhere(self) -> list[dict[str, Any]]:
+        """Return the accounts whose last entry is another one than is stored with their balance."""
+        number, last, balance = (
+            np.array([row[name] for row in self._rows], "i8") for name in ("number", "last_number", "balance")
+        )
+        ends = np.where(self._known[number], last == self._latest[number], self._may_begin(last, balance))
+        return [self._rows[place] for place in np.flatnonzero(~ends)]
 
     def stored(self) -> list[dict[str, Any]]:
         """Return the accounts as they are stored."""
