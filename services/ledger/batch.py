@@ -100,34 +100,69 @@ class Batch:
                 self._recorded.append(recorded)
 
     def columns(self) -> Columns:
-        """Return the columns; see ``apply_entries_5.sql`` for what each holds."""
-        accounts = sorted({*self._debits, *self._credits}, key=_as_int)
-        places = {account: place for place, account in enumerate(accounts, start=1)}
-        ints: list[int] = []
-        moves = [0] * (2 * len(accounts))
-        for debit_id, credit_id, numbers, amount in zip(
-            self._debits, self._credits, self._numbers, self._amounts, strict=True
-        ):
-            debit, credit = places[debit_id], places[credit_id]
-            ints += (debit, credit, *numbers)
-            moves[2 * debit - 2] += amount
-            moves[2 * credit - 2] -= amount
-            moves[2 * debit - 1] = moves[2 * credit - 1] = numbers[0]
-        return (
-            accounts,
-            moves,
-            ints,
+        """Return the columns of what was added."""
+        return columns(
+            self._debits,
+            self._credits,
+            self._numbers,
             self._ids,
             self._refs,
             self._kinds,
             self._amounts,
             self._occurred,
-            _some(self._expires),
-            _some(self._reverses),
-            _some(self._holds),
+            self._expires,
+            self._reverses,
+            self._holds,
             self._links if self._linked else None,
             self._recorded or None,
         )
+
+
+def columns(
+    debits: Sequence[UUID],
+    credits: Sequence[UUID],
+    numbers: Sequence[tuple[int, int, int]],
+    ids: Sequence[UUID],
+    refs: Sequence[UUID],
+    kinds: Sequence[str],
+    amounts: Sequence[int],
+    occurred: Sequence[datetime],
+    expires: Sequence[date | None],
+    reverses: Sequence[int | None],
+    holds: Sequence[UUID | None],
+    links: Sequence[int] | None,
+    recorded: Sequence[datetime] | None,
+) -> Columns:
+    """Return the columns of a batch, given line by line.
+
+    numbers: entry (1, 2, …), line (1, 2, …) and policy version; refs: source, actor and subject of each line
+    in a row; kinds: kind and source kind likewise. See ``apply_entries_5.sql`` for what each column holds.
+    """
+    accounts = sorted({*debits, *credits}, key=_as_int)
+    places = {account: place for place, account in enumerate(accounts, start=1)}
+    ints: list[int] = []
+    moves = [0] * (2 * len(accounts))
+    for debit_id, credit_id, said, amount in zip(debits, credits, numbers, amounts, strict=True):
+        debit, credit = places[debit_id], places[credit_id]
+        ints += (debit, credit, *said)
+        moves[2 * debit - 2] += amount
+        moves[2 * credit - 2] -= amount
+        moves[2 * debit - 1] = moves[2 * credit - 1] = said[0]
+    return (
+        accounts,
+        moves,
+        ints,
+        ids,
+        refs,
+        kinds,
+        amounts,
+        occurred,
+        _some(expires),
+        _some(reverses),
+        _some(holds),
+        links,
+        recorded,
+    )
 
 
 def pack(
@@ -182,5 +217,5 @@ def accounts_of(entries: Iterable[JournalEntry]) -> set[AccountCode]:
     }
 
 
-def _some(column: list[Any]) -> list[Any] | None:
+def _some(column: Sequence[Any]) -> Sequence[Any] | None:
     return column if any(each is not None for each in column) else None

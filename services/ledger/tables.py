@@ -181,7 +181,10 @@ class JournalLine(BankTable, table=True):
     __tablename__ = "journal_lines"
     __table_args__ = (
         PrimaryKeyConstraint("community_id", "number", "line"),
-        CheckConstraint("amount > 0 AND debit <> credit AND occurred_at <= recorded_at", name="sound"),
+        CheckConstraint(
+            "number > 0 AND line > 0 AND amount > 0 AND debit <> credit AND occurred_at <= recorded_at",
+            name="sound",
+        ),
         *(
             Index(
                 f"ix_journal_lines_{side}_marks", "community_id", side, "number", postgresql_where=text(MARK)

@@ -24,7 +24,7 @@ from pointsbank.domain.journal import ENDS_A_HOLD
 from pointsbank.domain.points import MilliPoints
 from pointsbank.platform.database import Database, UnitOfWork
 from services.ledger import hold_store, policy_store, store
-from services.ledger.batch import Columns
+from services.ledger.batch import Columns, columns
 from services.ledger.exchange import export_store, journal_check, journal_file
 from services.ledger.exchange.journal_file import (
     CheckedFile,
@@ -264,39 +264,23 @@ def _batches(lines: Sequence[FiledLine]) -> Iterator[list[FiledLine]]:
 
 
 def _packed(lines: Sequence[FiledLine], ended: dict[int, FiledHold]) -> Columns:
-    """Return lines as ``bank.apply_entries`` takes them; see :func:`services.ledger.batch.pack`.
+    """Return lines as ``bank.apply_entries`` takes them; see :func:`services.ledger.batch.columns`.
 
     The ids are the file's own, for the keys that gave them are not in the journal.
     """
-    accounts = sorted({line.debit for line in lines} | {line.credit for line in lines})
-    places = {account: place for place, account in enumerate(accounts, start=1)}
     before = lines[0].number - 1
-    ints: list[int] = []
-    ids: list[UUID] = []
-    kinds: list[str] = []
-    for line in lines:
-        ints += (
-            places[line.debit],
-            places[line.credit],
-            line.number - before,
-            line.line,
-            line.policy_version,
-        )
-        ids += (line.id, line.source_id, line.actor_ref, line.subject_ref)
-        kinds += (line.kind, line.source_kind)
-    expires = [line.expires_on for line in lines]
-    reverses = [line.reverses for line in lines]
-    holds = [ended[line.number].id if line.kind in ENDS_A_HOLD else None for line in lines]
-    return (
-        accounts,
-        ints,
-        ids,
-        kinds,
+    return columns(
+        [line.debit for line in lines],
+        [line.credit for line in lines],
+        [(line.number - before, line.line, line.policy_version) for line in lines],
+        [line.id for line in lines],
+        [ref for line in lines for ref in (line.source_id, line.actor_ref, line.subject_ref)],
+        [kind for line in lines for kind in (line.kind, line.source_kind)],
         [line.amount for line in lines],
         [line.occurred_at for line in lines],
-        expires if any(expires) else None,
-        reverses if any(reverses) else None,
-        holds if any(holds) else None,
+        [line.expires_on for line in lines],
+        [line.reverses for line in lines],
+        [ended[line.number].id if line.kind in ENDS_A_HOLD else None for line in lines],
         None,
         [line.recorded_at for line in lines],
     )

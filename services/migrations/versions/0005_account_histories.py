@@ -22,7 +22,7 @@ COLUMNS = {
     "journal_lines": ("debit_before", "credit_before"),
 }
 
-SOUND = "amount > 0 AND debit <> credit AND occurred_at <= recorded_at"
+SOUND = "number > 0 AND line > 0 AND amount > 0 AND debit <> credit AND occurred_at <= recorded_at"
 SOUND_BEFORE = (
     "number > 0 AND line > 0 AND amount > 0 AND debit <> credit AND length(hash) = 32 AND "
     "occurred_at <= recorded_at AND (kind = 'reversal') = (reverses IS NOT NULL) AND "
