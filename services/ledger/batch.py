@@ -119,8 +119,8 @@ class Batch:
 
 
 def columns(
-    debits: Sequence[UUID],
-    credits: Sequence[UUID],
+    targets: Sequence[UUID],
+    sources: Sequence[UUID],
     numbers: Sequence[tuple[int, int, int]],
     ids: Sequence[UUID],
     refs: Sequence[UUID],
@@ -135,15 +135,16 @@ def columns(
 ) -> Columns:
     """Return the columns of a batch, given line by line.
 
-    numbers: entry (1, 2, …), line (1, 2, …) and policy version; refs: source, actor and subject of each line
-    in a row; kinds: kind and source kind likewise. See ``apply_entries_5.sql`` for what each column holds.
+    targets, sources: ids of the accounts that are debited and credited; numbers: entry (1, 2, …), line
+    (1, 2, …) and policy version; refs: source, actor and subject of each line in a row; kinds: kind and
+    source kind likewise. See ``apply_entries_5.sql`` for what each column holds.
     """
-    accounts = sorted({*debits, *credits}, key=_as_int)
+    accounts = sorted({*targets, *sources}, key=_as_int)
     places = {account: place for place, account in enumerate(accounts, start=1)}
     ints: list[int] = []
     moves = [0] * (2 * len(accounts))
-    for debit_id, credit_id, said, amount in zip(debits, credits, numbers, amounts, strict=True):
-        debit, credit = places[debit_id], places[credit_id]
+    for target, source, said, amount in zip(targets, sources, numbers, amounts, strict=True):
+        debit, credit = places[target], places[source]
         ints += (debit, credit, *said)
         moves[2 * debit - 2] += amount
         moves[2 * credit - 2] -= amount
