@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from api.cli.connection import app_database
-from api.cli.proving import NOT_CONTINUED, prove, public_key, verify_file
+from api.cli.proving import NOT_CONTINUED, public_key
 from api.cli.runtime import data_option, read_settings
 from pointsbank.domain.errors import DomainError
 from pointsbank.platform.clock import local_day
@@ -61,16 +61,7 @@ class Since(click.ParamType[int | date]):
             self.fail(f"{value}: neither an entry's number nor a day such as 2026-03-01", param, ctx)
 
 
-@click.group()
-def audit() -> None:
-    """Prove what the journal says."""
-
-
-audit.add_command(prove)
-audit.add_command(verify_file)
-
-
-@audit.command("verify")
+@click.command("verify")
 @data_option
 @click.option(
     "--seals",
@@ -110,7 +101,7 @@ def verify_command(
     )
 
 
-@audit.command("seal")
+@click.command("seal")
 @data_option
 @click.option("--print", "printed", is_flag=True, help="Write for paper: hex in groups of four.")
 def seal_command(data: Path | None, printed: bool) -> None:

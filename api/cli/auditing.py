@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from api.cli.anomalies import anomalies_command
-from api.cli.audit import audit
-from api.cli.sample import sample_command
+import click
 
-audit.add_command(anomalies_command)
-audit.add_command(sample_command)
+from api.cli.lazy import LazyGroup
 
-__all__ = ["audit"]
+COMMANDS = {
+    "verify": "api.cli.audit:verify_command",
+    "seal": "api.cli.audit:seal_command",
+    "prove": "api.cli.proving:prove",
+    "verify-file": "api.cli.proving:verify_file",
+    "anomalies": "api.cli.anomalies:anomalies_command",
+    "sample": "api.cli.sample:sample_command",
+}
+
+
+@click.group(cls=LazyGroup, places=COMMANDS)
+def audit() -> None:
+    """Prove what the journal says."""

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from api.cli.ledger import ledger
-from api.cli.recompute import recompute
+import click
 
-ledger.add_command(recompute)
+from api.cli.lazy import LazyGroup
 
-__all__ = ["ledger"]
+COMMANDS = {
+    "export": "api.cli.ledger:export_command",
+    "import": "api.cli.ledger:import_command",
+    "recompute": "api.cli.recompute:recompute",
+}
+
+
+@click.group(cls=LazyGroup, places=COMMANDS)
+def ledger() -> None:
+    """Take the whole journal out, and bring it in again."""

@@ -7,14 +7,7 @@ from collections.abc import AsyncIterator
 
 import click
 
-from api.cli.backing import Backing
-from api.cli.failure import failure_line
 from api.cli.runtime import end_left_over, make_data_directory, only_one_up, running
-from api.cli.schemas import migrate_all
-from api.cli.threads import in_thread
-from pointsbank.platform.roles import DatabaseUnfit
-from pointsbank.platform.secrets import SecretsUnreadable, load_secrets
-from pointsbank.platform.servers import ServerFailed
 from pointsbank.platform.settings import Settings
 
 
@@ -33,6 +26,22 @@ async def app_database(settings: Settings) -> AsyncIterator[str]:
     if runtime is not None:
         yield runtime.app_url
         return
+    async with _own_database(settings) as url:
+        yield url
+
+
+@contextlib.asynccontextmanager
+async def _own_database(settings: Settings) -> AsyncIterator[str]:
+    """Start the data directory's own database for the length of the block."""
+    # What starts servers and moves schemas takes a second to import, which most commands need not wait for.
+    from api.cli.backing import Backing
+    from api.cli.failure import failure_line
+    from api.cli.schemas import migrate_all
+    from api.cli.threads import in_thread
+    from pointsbank.platform.roles import DatabaseUnfit
+    from pointsbank.platform.secrets import SecretsUnreadable, load_secrets
+    from pointsbank.platform.servers import ServerFailed
+
     make_data_directory(settings.data)
     with only_one_up(settings.data):
         async with contextlib.AsyncExitStack() as stack:

@@ -81,12 +81,7 @@ def _number_or_day(value: str) -> int | date:
         ) from None
 
 
-@click.group()
-def ledger() -> None:
-    """Take the whole journal out, and bring it in again."""
-
-
-@ledger.command("export")
+@click.command("export")
 @click.option("--format", "format_", type=click.Choice([each.value for each in Format]), required=True)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="File, or - (not for xlsx)."
@@ -136,7 +131,7 @@ def export_command(
     click.echo(f"{books.community.code}: {lines}, head {books.head.hex()}", err=True)
 
 
-@ledger.command("import")
+@click.command("import")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @data_option
 def import_command(file: Path, data: Path | None) -> None:

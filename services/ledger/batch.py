@@ -166,14 +166,14 @@ def columns(
     )
 
 
-def pack(
+def batch_of(
     community_id: int,
     entries: Sequence[JournalEntry],
     *,
     links: Sequence[int] | None = None,
     recorded: Sequence[datetime] | None = None,
-) -> Columns:
-    """Return the columns of a batch. links, recorded: one for each entry; see :meth:`Batch.add`."""
+) -> Batch:
+    """Return entries as a batch. links, recorded: one for each entry; see :meth:`Batch.add`."""
     batch = Batch(community_id)
     for place, entry in enumerate(entries):
         batch.add(
@@ -181,21 +181,59 @@ def pack(
             link=None if links is None else links[place],
             recorded=None if recorded is None else recorded[place],
         )
-    return batch.columns()
+    return batch
+
+
+def pack(
+    community_id: int,
+    entries: Sequence[JournalEntry],
+    *,
+    links: Sequence[int] | None = None,
+    recorded: Sequence[datetime] | None = None,
+) -> Columns:
+    """Return the columns of a batch; see :func:`batch_of`."""
+    return batch_of(community_id, entries, links=links, recorded=recorded).columns()
+
+
+class Filling:
+    """What of a batch is taken up already: entries, lines, keys.
+
+    A key stands once in a batch: the second must see what became of the first.
+    """
+
+    __slots__ = ("entries", "keys", "lines")
+
+    def __init__(self) -> None:
+        self.entries = 0
+        self.lines = 0
+        self.keys: set[str] = set()
+
+    def takes(self, entries: Sequence[JournalEntry], lines: int, entries_max: int) -> bool:
+        """Tell whether entries of so many lines in all can go into the same batch."""
+        if self.entries + len(entries) > entries_max or self.lines + lines > LINES_MAX:
+            return False
+        for entry in entries:  # noqa: SIM110 - the hot path: a generator costs more than it says
+            if entry.key in self.keys:
+                return False
+        return True
+
+    def add(self, entry: JournalEntry) -> None:
+        """Count an entry in."""
+        self.entries += 1
+        self.lines += len(entry.transfers)
+        self.keys.add(entry.key)
 
 
 def batches_of(entries: Iterable[JournalEntry], entries_max: int) -> Iterator[list[JournalEntry]]:
     """Yield entries in order, as many at once as the database takes and a key at most once among them."""
     batch: list[JournalEntry] = []
-    keys: set[str] = set()
-    lines = 0
+    filling = Filling()
     for entry in entries:
-        if len(batch) == entries_max or lines + len(entry.transfers) > LINES_MAX or entry.key in keys:
+        if batch and not filling.takes((entry,), len(entry.transfers), entries_max):
             yield batch
-            batch, keys, lines = [], set(), 0
+            batch, filling = [], Filling()
         batch.append(entry)
-        keys.add(entry.key)
-        lines += len(entry.transfers)
+        filling.add(entry)
     if batch:
         yield batch
 

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from pointsbank.domain.journal import JournalEntry
-from services.ledger.batch import LINES_MAX, Batch
+from services.ledger.batch import Batch, Filling
 from services.ledger.views import Verdict
 
 GATHERED_ENTRIES_MAX = 500
@@ -55,24 +55,18 @@ class Gathering:
     def __init__(self, community_id: int) -> None:
         self.batch = Batch(community_id)
         self.posts: list[Post] = []
-        self._keys: set[str] = set()
+        self._filling = Filling()
 
     def takes(self, post: Post, entries_max: int) -> bool:
         """Tell whether a post can go with those gathered already."""
-        # A key stands once in a batch: the second must see what became of the first.
-        if self.batch.entries + len(post.entries) > entries_max or self.batch.lines + post.lines > LINES_MAX:
-            return False
-        for entry in post.entries:  # noqa: SIM110 - the hot path: a generator costs more than it says
-            if entry.key in self._keys:
-                return False
-        return True
+        return self._filling.takes(post.entries, post.lines, entries_max)
 
     def add(self, post: Post) -> None:
         """Add a post: its entries are packed at once, so that little is left to do when the batch is sent."""
         link = len(self.posts) + 1
         for entry in post.entries:
             self.batch.add(entry, link=link)
-            self._keys.add(entry.key)
+            self._filling.add(entry)
         self.posts.append(post)
 
     def tell(self, outcomes: Sequence[Outcome]) -> None:

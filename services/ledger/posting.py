@@ -34,7 +34,7 @@ from pointsbank.platform.dedicated import (
     StatementRefused,
 )
 from services.ledger import store
-from services.ledger.batch import Batch, accounts_of, batches_of, require_linkable
+from services.ledger.batch import Batch, Filling, accounts_of, batch_of, require_linkable
 from services.ledger.lanes import QUEUE_ENTRIES_MAX, Gathering, Lane, Outcome, Post, Sent, alone
 from services.ledger.store import Applied
 from services.ledger.verdicts import (
@@ -50,6 +50,9 @@ log = structlog.get_logger(__name__)
 
 BULK_ENTRIES_MAX = 1_000
 """Entries of one batch of a bulk: others get their turn at the head row in between."""
+
+TURN_ENTRIES = 50
+"""Entries of a bulk that are packed before the loop turns."""
 
 CONNECTIONS_MAX = 8
 """Connections one poster holds at most; a lane gives its own back when another one wants it."""
@@ -133,14 +136,12 @@ class Poster:
         """
         connection = await self._connections.wait(CONNECTION_SECONDS_MAX)
         try:
-            batches = batches_of(entries, BULK_ENTRIES_MAX)
-            ahead = next(batches, None)
+            batches = _packed(community_id, entries)
+            ahead = await anext(batches, None)
             while ahead is not None:
-                taken = ahead
-                under_way = asyncio.ensure_future(self._judged(connection, community_id, taken))
+                under_way = asyncio.ensure_future(self._judged(connection, *ahead))
                 try:
-                    await asyncio.sleep(0)  # it is sent before the next is packed
-                    ahead = next(batches, None)
+                    ahead = await anext(batches, None)
                 finally:  # a connection is given back only when nothing is on its way through it
                     await asyncio.wait([under_way])
                 yield under_way.result()
@@ -148,13 +149,11 @@ class Poster:
             self._connections.give(connection)
 
     async def _judged(
-        self, connection: DedicatedConnection, community_id: int, entries: Sequence[JournalEntry]
+        self, connection: DedicatedConnection, batch: Batch, entries: Sequence[JournalEntry]
     ) -> list[Verdict]:
         """Record entries by one commit; where that is refused whole, by halves, down to who is to blame."""
         now = self._database.clock.now()
-        batch = Batch(community_id)
-        for entry in entries:
-            batch.add(entry)
+        community_id = batch.community_id
         try:
             for entry in entries:
                 require_past(entry, now)
@@ -163,8 +162,10 @@ class Poster:
             if len(entries) == 1:
                 return [Verdict(VerdictKind.REFUSED, None, error)]
         middle = len(entries) // 2
-        first = await self._judged(connection, community_id, entries[:middle])
-        return first + await self._judged(connection, community_id, entries[middle:])
+        verdicts: list[Verdict] = []
+        for half in (entries[:middle], entries[middle:]):
+            verdicts += await self._judged(connection, batch_of(community_id, half), half)
+        return verdicts
 
     async def close(self) -> None:
         """Wait until everything gathered is recorded, take nothing more, and close the connections."""
@@ -320,6 +321,29 @@ class Poster:
             recorded_at=self._database.clock.now(),
             tell=True,
         )
+
+
+async def _packed(
+    community_id: int, entries: Iterable[JournalEntry]
+) -> AsyncIterator[tuple[Batch, list[JournalEntry]]]:
+    """Yield entries in order as batches of a bulk, packed.
+
+    Now and then it lets the loop turn: what is on its way to the database is larger than a socket takes at
+    once.
+    """
+    batch, filling = Batch(community_id), Filling()
+    taken: list[JournalEntry] = []
+    for place, entry in enumerate(entries):
+        if taken and not filling.takes((entry,), len(entry.transfers), BULK_ENTRIES_MAX):
+            yield batch, taken
+            batch, taken, filling = Batch(community_id), [], Filling()
+        batch.add(entry)
+        taken.append(entry)
+        filling.add(entry)
+        if place % TURN_ENTRIES == 0:
+            await asyncio.sleep(0)
+    if taken:
+        yield batch, taken
 
 
 def _verdicts(

@@ -236,20 +236,14 @@ def posting(here: World, measured: Measured, *, quick: bool) -> None:
     measured.rows.add(row("bare COPY of journal lines", copied / took, "lines/s"))
 
 
-def flat(here: World, measured: Measured, many: int) -> None:
-    """Measure the same posting on a short journal and on a long one."""
-    multiples = []
-    for length in (FEW, many):
-        grow(here, length)
-        measured.rows.add(*look_ups(here, length), *verified(here), *exported(here, length))
-        multiples.append(
-            (
-                measured.rate(f"256 posters at {length:,} entries", lambda: gathered(here, 256, POSTED[256])),
-                measured.rate(f"bulk at {length:,} entries", lambda: bulk(here, (1,), BULK_ENTRIES)),
-            )
-        )
-    for name, few, long in zip(("posters", "bulk"), *multiples, strict=True):
-        measured.rows.add(row(f"{name}: the long journal's multiple, beside the short one's", long, "×", few))
+def at_length(here: World, measured: Measured, length: int) -> tuple[float, float]:
+    """Grow the journal to a length; measure reading there, then posting; return the multiples of posting."""
+    grow(here, length)
+    measured.rows.add(*look_ups(here, length), *verified(here), *exported(here, length))
+    return (
+        measured.rate(f"256 posters at {length:,} entries", lambda: gathered(here, 256, POSTED[256])),
+        measured.rate(f"bulk at {length:,} entries", lambda: bulk(here, (1,), BULK_ENTRIES)),
+    )
 
 
 def main() -> None:
@@ -259,11 +253,16 @@ def main() -> None:
     with world() as here:
         asyncio.run(found(here))
         measured = Measured(here, rows)
-        posting(here, measured, quick=chosen.quick)
         if chosen.quick:
+            posting(here, measured, quick=True)
             rows.add(*look_ups(here, asyncio.run(length_of(here))), *verified(here))
         else:
-            flat(here, measured, chosen.entries or MANY)
+            short = at_length(here, measured, FEW)
+            posting(here, measured, quick=False)
+            long = at_length(here, measured, chosen.entries or MANY)
+            for name, few, many in zip(("posters", "bulk"), short, long, strict=True):
+                case = f"{name}: the long journal's multiple, beside the short one's"
+                rows.add(row(case, many, "×", few))
         form.report("The ledger", rows.all, chosen)
 
 
