@@ -70,6 +70,11 @@ class DedicatedConnection:
             with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
                 await connection.close(timeout=CONNECT_SECONDS_MAX)
 
+    def end(self) -> None:
+        """Let the connection go at once, without a word to the server."""
+        if self._connection is not None:
+            self._drop(self._connection)
+
     def _drop(self, connection: asyncpg.Connection) -> None:
         connection.remove_log_listener(self._noticed)
         connection.terminate()
@@ -114,6 +119,7 @@ class DedicatedConnections:
         self._connect = connect
         self._idle: list[DedicatedConnection] = []
         self._waiters: deque[asyncio.Future[DedicatedConnection]] = deque()
+        self._closed = False
 
     @property
     def wanted(self) -> bool:
@@ -134,10 +140,11 @@ class DedicatedConnections:
         waiter: asyncio.Future[DedicatedConnection] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         try:
-            return await asyncio.wait_for(waiter, seconds)
+            async with asyncio.timeout(seconds):
+                return await waiter
         except BaseException:
             # Given and cancelled in the same moment: it is somebody else's turn.
-            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+            if waiter.done() and not waiter.cancelled():
                 self.give(waiter.result())
             raise
 
@@ -149,10 +156,14 @@ class DedicatedConnections:
                 waiter.set_result(connection)
                 return
         self.taken -= 1
-        self._idle.append(connection)
+        if self._closed:
+            connection.end()
+        else:
+            self._idle.append(connection)
 
     async def close(self) -> None:
-        """Close what is idle. What is taken must have been given back."""
+        """Close what is idle; what is taken is ended when it is given back."""
+        self._closed = True
         while self._idle:
             await self._idle.pop().close()
 

@@ -110,10 +110,6 @@ class Lane:
         """Whether a connection has been asked for."""
         self._gatherings: deque[Gathering] = deque()
 
-    def __bool__(self) -> bool:
-        """Whether posts wait that have not been sent."""
-        return bool(self._gatherings)
-
     def gather(self, post: Post) -> None:
         """Take a post in.
 

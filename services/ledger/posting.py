@@ -21,6 +21,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import structlog
 
@@ -102,7 +103,7 @@ class Poster:
         self._database = database
         self._connections = DedicatedConnections(database.dedicated, CONNECTIONS_MAX)
         self._lanes: dict[int, Lane] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
 
     async def post(self, community_id: int, entry: JournalEntry) -> Recorded:
@@ -134,19 +135,22 @@ class Poster:
         Each is posted or refused alone; each batch is a commit: cut off, whole batches are recorded, and the
         same entries again go on where it stopped. The next batch is packed while one is on its way.
         """
-        connection = await self._connections.wait(CONNECTION_SECONDS_MAX)
-        try:
-            batches = _packed(community_id, entries)
-            ahead = await anext(batches, None)
-            while ahead is not None:
-                under_way = asyncio.ensure_future(self._judged(connection, *ahead))
+        batches = _packed(community_id, entries)
+        ahead = await anext(batches, None)
+        while ahead is not None:
+            if self._closed:
+                raise PosterClosed
+            connection = await self._connections.wait(CONNECTION_SECONDS_MAX)
+            try:
+                under_way = asyncio.create_task(self._judged(connection, *ahead))
+                self._keep(under_way)
                 try:
                     ahead = await anext(batches, None)
-                finally:  # a connection is given back only when nothing is on its way through it
+                finally:
                     await asyncio.wait([under_way])
-                yield under_way.result()
-        finally:
-            self._connections.give(connection)
+            finally:  # only when nothing is on its way through it, and before the caller takes a break
+                self._connections.give(connection)
+            yield under_way.result()
 
     async def _judged(
         self, connection: DedicatedConnection, batch: Batch, entries: Sequence[JournalEntry]
@@ -224,7 +228,7 @@ class Poster:
         lane.under_way.append(sent)
         self._keep(asyncio.create_task(self._carry(lane, sent, connection)))
 
-    def _keep(self, task: asyncio.Task[None]) -> None:
+    def _keep(self, task: asyncio.Task[Any]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -289,6 +293,7 @@ class Poster:
     ) -> list[Applied]:
         """Apply a batch; what the loss of a connection left open is resolved by the entries' keys."""
         columns = batch.columns()
+        decided = True  # nothing of this batch can have been recorded
         for attempt in range(TRIES_MAX):
             if attempt:
                 await asyncio.sleep(BACKOFF_SECONDS * 2**attempt)
@@ -301,12 +306,13 @@ class Poster:
                     applied = await self._once(connection, batch, columns)
                 return applied
             except ConnectionLost as lost:
+                decided = False
                 log.warning("posting_connection_lost", error=type(lost.__cause__).__name__)
             except StatementRefused as error:
                 # The database said no and rolled back: nothing of this try was recorded.
                 if not is_passing(error):
                     raise EntryMalformed(sqlstate=error.sqlstate or "") from error
-                if attempt + 1 == TRIES_MAX:
+                if decided and attempt + 1 == TRIES_MAX:
                     raise PostingOverloaded from error
         raise PostingUndecided
 

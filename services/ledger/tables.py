@@ -100,8 +100,8 @@ class Account(BankTable, table=True):
 class Balance(BankTable, table=True):
     """An account's balance now: the sum of its postings, never below its floor.
 
-    last_number: the last entry that touched it, 0 when none has; previous_number: what that was before the
-    batch that changed it last, which tells ``bank.apply_entries`` where the account's history goes on.
+    last_number: the last entry that touched it, 0 when none has. previous_number is ``bank.apply_entries``'s
+    own: by it an UPDATE can return what last_number was; to anybody else it says nothing.
     """
 
     __tablename__ = "balances"
@@ -135,6 +135,11 @@ class LedgerHead(BankTable, table=True):
     __table_args__ = (
         in_community(),
         CheckConstraint("entry_number >= 0 AND account_number >= 0", name="numbers"),
+        CheckConstraint("length(hash) = 32", name="hash"),
+        CheckConstraint(
+            "entry_number > 0 OR hash = sha256(convert_to('pointsbank:' || community_id::text, 'UTF8'))",
+            name="genesis",
+        ),
     )
     community_id: int = Field(primary_key=True)
     entry_number: int = bigint(default=0, sa_column_kwargs={"server_default": text("0")})
@@ -156,10 +161,9 @@ OLD_LOTS = (
 is recorded so late. A few in a hundred; the sweep of lots looks at those that came since the last one."""
 
 
-MARK = "(((number * 40503) >> 12) & 15) = 0"
-"""One line in sixteen, by its number alone: where the history of an account can be entered. (Fibonacci
-hashing, Knuth, *The Art of Computer Programming* 3, §6.4: marks fall evenly among an account's lines, in
-whatever rhythm it is used.)"""
+MARK = "(hashint8(number) & 15) = 0"
+"""One line in sixteen, by its number alone (hashed, so that marks fall among an account's lines in whatever
+rhythm it is used): where the history of an account can be entered."""
 
 
 class JournalLine(BankTable, table=True):
@@ -169,7 +173,7 @@ class JournalLine(BankTable, table=True):
     statement needs; nearly every entry is one line. Debit is the account that receives, credit the one that
     gives; ``*_after`` are their balances once this line was recorded. ``hash`` is the chain's: SHA-256 of
     the hash of the line before and this line's leaf (:mod:`services.ledger.leaf`). Columns stand in order of
-    size, so that no byte is lost to alignment. What a line cites (accounts, policy, entry) is checked by
+    size, so that few bytes are lost to alignment. What a line cites (accounts, policy, entry) is checked by
     ``bank.apply_entries``, once a batch, and not by foreign keys, row by row.
 
     ``*_before`` is the number of the entry before this one in the account's history (0: none), so that a
@@ -182,7 +186,9 @@ class JournalLine(BankTable, table=True):
     __table_args__ = (
         PrimaryKeyConstraint("community_id", "number", "line"),
         CheckConstraint(
-            "number > 0 AND line > 0 AND amount > 0 AND debit <> credit AND occurred_at <= recorded_at",
+            "number > 0 AND line > 0 AND amount > 0 AND debit <> credit AND length(hash) = 32 "
+            "AND occurred_at <= recorded_at "
+            "AND (kind = 'reversal') = (reverses IS NOT NULL) AND (reverses IS NULL OR reverses < number)",
             name="sound",
         ),
         *(

@@ -188,3 +188,29 @@ async def test_while_the_database_is_away_posts_are_told_so_and_leave_nothing(
     again = await asyncio.gather(*(poster.post(1, entry) for entry in entries))
     assert [answer.already for answer in again] == [False] * 50
     await poster.close()
+
+
+async def test_what_was_lost_once_is_never_said_to_be_undone(
+    ledger: Database, owner: asyncpg.Connection, watched: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poster = Poster(ledger)
+    monkeypatch.setattr(posting, "BACKOFF_SECONDS", 0.001)
+    once = Poster._once
+    tries = 0
+
+    async def lost_then_refused(self: Poster, connection: DedicatedConnection, *arguments: object) -> object:
+        nonlocal tries
+        tries += 1
+        if tries > 1:
+            raise asyncpg.LockNotAvailableError
+        answer = await once(self, connection, *arguments)  # type: ignore[arg-type]
+        if answer[0].verdict == "posted":
+            raise posting.ConnectionLost
+        return answer
+
+    await poster.post(1, grant(MEMBERS[0], 1, "opens"))
+    monkeypatch.setattr(Poster, "_once", lost_then_refused)
+    with pytest.raises(PostingUndecided):
+        await poster.post(1, grant(MEMBERS[0], 5, "recorded-unheard"))
+    await poster.close()
+    assert await owner.fetchval("SELECT count(*) FROM bank.journal_lines") == 2

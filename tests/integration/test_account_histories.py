@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from pointsbank.domain.journal import JournalEntry, Transfer
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
 from services.ledger import service
+from services.ledger.tables import MARK
 from tests.ledgers import NOON, bare_ledger, entry, grant
 
 MEMBERS = [UUID(int=100 + number) for number in range(6)]
@@ -104,11 +106,31 @@ async def test_an_account_that_does_not_exist_or_was_never_used_has_no_history(
     await connection.close()
 
 
-async def test_one_line_in_sixteen_is_a_mark(ledger: Database, owner_url: str) -> None:
+@pytest.mark.parametrize("every", [1, 2, 16, 89, 233, 352, 4096, 8192, 65536])
+async def test_one_line_in_sixteen_is_a_mark_in_whatever_rhythm_an_account_is_used(
+    owner_url: str, every: int
+) -> None:
     connection = await asyncpg.connect(owner_url)
-    marks = await connection.fetchval(
-        "SELECT count(*) FROM generate_series(1::bigint, 100000) AS l(number)"
-        " WHERE (((l.number * 40503) >> 12) & 15) = 0"
+    marks = await connection.fetch(
+        f"SELECT l.number / $1 AS place FROM generate_series($1, 20000 * $1, $1) AS l(number) WHERE {MARK}",
+        every,
     )
     await connection.close()
-    assert 0.9 * 100_000 / 16 < marks < 1.1 * 100_000 / 16
+    places = [0, *(row["place"] for row in marks)]
+    assert 0.9 * 20_000 / 16 < len(marks) < 1.1 * 20_000 / 16
+    assert max(after - before for before, after in pairwise(places)) < 250, "longest way to a mark"
+
+
+async def test_a_pointer_in_a_circle_ends_the_walk_and_is_left_to_verification(
+    ledger: Database, owner_url: str
+) -> None:
+    connection = await asyncpg.connect(owner_url)
+    await connection.execute("ALTER TABLE bank.journal_lines DISABLE TRIGGER refuse_change")
+    await connection.execute("SET statement_timeout = '5s'")
+    last = (await all_lines(connection))[-1]
+    await connection.execute(
+        "UPDATE bank.journal_lines SET debit_before = number WHERE number = $1", last["number"]
+    )
+    rows = await connection.fetch("SELECT * FROM bank.account_lines(1, $1, $2, 0)", last["debit"], FAR)
+    await connection.close()
+    assert {row["number"] for row in rows} == {last["number"]}

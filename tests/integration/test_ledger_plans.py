@@ -21,7 +21,7 @@ import pytest
 
 from pointsbank.domain import accounts
 from pointsbank.domain.hold import Hold
-from pointsbank.domain.journal import EntryKind
+from pointsbank.domain.journal import EntryKind, JournalEntry, Transfer
 from pointsbank.domain.points import MilliPoints
 from pointsbank.platform import roles
 from pointsbank.platform.clock import FixedClock
@@ -29,7 +29,7 @@ from pointsbank.platform.database import Database, UnitOfWork
 from pointsbank.platform.ids import uuid7
 from services.ledger import expiry, giving, history, holds, lot_store, lots, service, store
 from services.ledger.history import BeforeEntry
-from tests.ledgers import NOBODY, NOON, bare_ledger, grant, move, origin
+from tests.ledgers import NOBODY, NOON, bare_ledger, entry, grant, move, origin
 
 GROW = {"journal_lines", "balances", "accounts", "holds"}
 MEMBERS = [UUID(int=100 + number) for number in range(400)]
@@ -206,3 +206,40 @@ async def test_lots_expiry_and_what_was_given_read_the_member_s_own_lines_only(
     assert len(plans.nodes) > 10
     assert scans(plans) == []
     assert most_read(plans) <= 3 * ROUNDS + 4
+
+
+def several(round_: int) -> JournalEntry:
+    """An entry whose five lines touch two accounts, as gifts out of several lots do."""
+    giving = Transfer(accounts.available(MEMBERS[0]), accounts.available(MEMBERS[1]), 1)
+    return entry(f"several-{round_}", [giving] * 5)
+
+
+async def test_the_first_page_of_a_history_is_no_longer_for_entries_of_several_lines(
+    watched: tuple[UnitOfWork, Plans],
+) -> None:
+    uow, plans = watched
+    await grown(uow)
+    await service.post_many(uow, [grant(MEMBERS[0], 10_000, "means")])
+    await service.post_many(uow, [several(round_) for round_ in range(600)])
+    number = (await store.account_numbers(uow, [accounts.available(MEMBERS[1])])).popitem()[1]
+    plans.nodes.clear()
+    lines = await store.lines(uow, number, after_entry=0, through_entry=2**62, limit=10)
+    assert len(lines) == 10
+    assert most_read(plans) <= 400, "of three thousand lines"
+
+
+async def test_a_retry_looks_at_each_line_of_its_batch_a_few_times_and_not_at_all_for_each(
+    watched: tuple[UnitOfWork, Plans],
+) -> None:
+    uow, plans = watched
+    await service.post_many(uow, [grant(MEMBERS[0], 10_000, "means")])
+    batch = [several(round_) for round_ in range(100)]
+    posted = await service.post_many(uow, batch)
+    plans.nodes.clear()
+    assert [each.number for each in await service.post_many(uow, batch)] == [each.number for each in posted]
+    looked_at = sum(
+        node["Actual Rows"] * node["Actual Loops"]
+        for node in plans.nodes
+        if node["Node Type"] == "Function Scan" and node.get("Function Name") == "generate_series"
+    )
+    assert 500 <= looked_at <= 3 * 500

@@ -7,6 +7,7 @@ import copy
 import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -124,6 +125,42 @@ async def test_what_a_batch_says_it_moves_is_what_its_lines_move(
     assert (await verified(ledger)).sound
 
 
+@pytest.mark.parametrize(
+    "forged",
+    [
+        [(1, 1), (1, 2), (3, 1)],  # an entry is left out
+        [(1, 1), (2, 2), (3, 1)],  # a second line without a first
+        [(1, 1), (2, 9), (3, 1)],
+        [(1, 1), (1, 1), (2, 1)],  # one entry twice
+        [(1, 1), (None, 1), (3, 1)],
+        [(1, 1), (2, None), (3, 1)],
+        [(1, 1), (7, 1), (3, 1)],
+    ],
+)
+@pytest.mark.parametrize("special", [False, True])
+async def test_entries_and_their_lines_are_numbered_without_a_gap(
+    ledger: Database, app: asyncpg.Connection, forged: list[tuple[int | None, int | None]], special: bool
+) -> None:
+    columns = list(pack(1, [grant(MEMBER, 5, f"n{number}") for number in range(3)]))
+    for place, (entry, line) in enumerate(forged):
+        columns[2][5 * place + 2], columns[2][5 * place + 3] = entry, line
+    if special:
+        columns[12] = [NOON] * 3
+    with pytest.raises(asyncpg.CheckViolationError):
+        await app.fetchrow(APPLY, 1, NOON, *columns, False)
+    assert (await verified(ledger)).sound
+
+
+async def test_every_line_of_an_entry_was_recorded_at_the_same_moment(
+    ledger: Database, app: asyncpg.Connection
+) -> None:
+    first = grant(MEMBER, 5, "two-moments")
+    columns = list(pack(1, [replace(first, transfers=first.transfers * 2)], recorded=[NOON]))
+    columns[12] = [NOON, NOON + timedelta(seconds=1)]
+    with pytest.raises(asyncpg.CheckViolationError, match="say the same of it"):
+        await app.fetchrow(APPLY, 1, NOON, *columns, False)
+
+
 @pytest.mark.parametrize(("kind", "reverses"), [("reversal", None), ("earning", 1)])
 async def test_a_reversal_and_nothing_else_names_the_entry_it_takes_back(
     app: asyncpg.Connection, kind: str, reverses: int | None
@@ -136,7 +173,7 @@ async def test_a_reversal_and_nothing_else_names_the_entry_it_takes_back(
 
 
 async def test_a_chain_begins_with_the_hash_that_its_number_gives(owner: asyncpg.Connection) -> None:
-    with pytest.raises(asyncpg.CheckViolationError, match="begins with nothing"):
+    with pytest.raises(asyncpg.CheckViolationError, match="ck_ledger_heads_genesis"):
         await owner.execute(
             "INSERT INTO bank.ledger_heads (community_id, hash, algorithm, recorded_at)"
             " VALUES (2, sha256('another'), 'sha256-1', now())"

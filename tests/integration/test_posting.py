@@ -342,3 +342,47 @@ async def test_one_malformed_entry_of_a_bulk_is_refused_alone(ledger: Database, 
 async def test_what_ends_a_hold_is_not_gathered(poster: Poster) -> None:
     with pytest.raises(InvalidValue, match="rides_in_a_unit_of_work"):
         await poster.post(1, entry("v", [Transfer(GIVES, GETS, 1)], kind=EntryKind.VOID))
+
+
+async def test_bulks_that_take_a_break_keep_no_connection_from_others(
+    ledger: Database, poster: Poster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(posting, "BULK_ENTRIES_MAX", 2)
+    poster._connections.most = 2
+    bulks = [
+        poster.post_bulk(1, [grant(MEMBER, 1, f"b{bulk}-{number}") for number in range(6)])
+        for bulk in range(4)
+    ]
+    for bulk in bulks:
+        assert len(await anext(bulk)) == 2
+    assert (await asyncio.wait_for(poster.post(1, grant(MEMBER, 1, "meanwhile")), 5)).number == 9
+    for bulk in bulks:
+        assert sum([len(verdicts) async for verdicts in bulk]) == 4
+
+
+async def test_a_bulk_ends_with_its_poster(
+    ledger: Database, poster: Poster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(posting, "BULK_ENTRIES_MAX", 2)
+    bulk = poster.post_bulk(1, [grant(MEMBER, 1, f"b{number}") for number in range(6)])
+    assert len(await anext(bulk)) == 2
+    await poster.close()
+    with pytest.raises(PosterClosed):
+        await anext(bulk)
+
+
+async def test_whoever_is_cancelled_in_the_moment_of_getting_a_connection_has_none(
+    ledger: Database, poster: Poster
+) -> None:
+    connections = poster._connections
+    connections.most = 1
+    first = await connections.wait(1)
+    waits = asyncio.create_task(connections.wait(1))
+    await asyncio.sleep(0)
+    connections.give(first)
+    waits.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waits
+    assert connections.taken == 0
+    assert await connections.wait(1) is first
+    connections.give(first)

@@ -15,26 +15,18 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-MARK = "(((number * 40503) >> 12) & 15) = 0"
+MARK = "(hashint8(number) & 15) = 0"
 
 COLUMNS = {
     "balances": ("last_number", "previous_number"),
     "journal_lines": ("debit_before", "credit_before"),
 }
 
-SOUND = "number > 0 AND line > 0 AND amount > 0 AND debit <> credit AND occurred_at <= recorded_at"
-SOUND_BEFORE = (
-    "number > 0 AND line > 0 AND amount > 0 AND debit <> credit AND length(hash) = 32 AND "
-    "occurred_at <= recorded_at AND (kind = 'reversal') = (reverses IS NOT NULL) AND "
-    "(reverses IS NULL OR reverses < number)"
-)
-HEAD_CHECKS_BEFORE = {
-    "hash": "length(hash) = 32",
-    "genesis": "entry_number > 0 OR hash = sha256(convert_to('pointsbank:' || community_id, 'UTF8'))",
-}
+GENESIS = "entry_number > 0 OR hash = sha256(convert_to('pointsbank:' || community_id::text, 'UTF8'))"
+GENESIS_BEFORE = "entry_number > 0 OR hash = sha256(convert_to('pointsbank:' || community_id, 'UTF8'))"
 
 REPLACED = ("apply_entries", "same_request", "judge_reversals", "judge_holds")
-NEW = ("account_lines", "account_page", "refuse_line", "require_genesis")
+NEW = ("account_lines", "account_page", "refuse_line")
 KEPT = ("open_accounts", "number_before", "balance_at")
 GRANTED = "apply_entries, bank.open_accounts, bank.number_before, bank.balance_at"
 
@@ -54,19 +46,21 @@ def upgrade() -> None:
                 schema="bank",
             )
     op.execute("ALTER TABLE bank.journal_lines DISABLE TRIGGER refuse_change")
-    for side in ("debit", "credit"):
-        op.execute(
-            f"""
-            UPDATE bank.journal_lines l SET {side}_before = h.before
-              FROM (SELECT s.community_id, s.account, s.number,
-                           lag(s.number, 1, 0::bigint) OVER (PARTITION BY s.community_id, s.account
-                                                             ORDER BY s.number) AS before
-                      FROM (SELECT community_id, debit AS account, number FROM bank.journal_lines
-                            UNION
-                            SELECT community_id, credit, number FROM bank.journal_lines) s) h
-             WHERE h.community_id = l.community_id AND h.number = l.number AND h.account = l.{side}
-            """  # noqa: S608 - two fixed words
-        )
+    op.execute(
+        """
+        WITH h AS MATERIALIZED (
+            SELECT s.community_id, s.account, s.number,
+                   lag(s.number, 1, 0::bigint) OVER (PARTITION BY s.community_id, s.account
+                                                     ORDER BY s.number) AS before
+              FROM (SELECT community_id, debit AS account, number FROM bank.journal_lines
+                    UNION
+                    SELECT community_id, credit, number FROM bank.journal_lines) s)
+        UPDATE bank.journal_lines l SET debit_before = d.before, credit_before = c.before
+          FROM h d, h c
+         WHERE d.community_id = l.community_id AND d.number = l.number AND d.account = l.debit
+           AND c.community_id = l.community_id AND c.number = l.number AND c.account = l.credit
+        """
+    )
     op.execute(
         """
         UPDATE bank.balances b SET last_number = h.last
@@ -90,26 +84,21 @@ def upgrade() -> None:
             schema="bank",
             postgresql_where=sa.text(MARK),
         )
-    # PostgreSQL reads a CHECK anew for every statement: what apply_entries says itself is not said twice.
-    _replace_check("journal_lines", "sound", SOUND)
-    for name in HEAD_CHECKS_BEFORE:
-        op.drop_constraint(op.f(f"ck_ledger_heads_{name}"), "ledger_heads", schema="bank")
+    # The same check in words that PostgreSQL need not work out anew for every statement.
+    _replace_genesis(GENESIS)
     for function in REPLACED:
         op.execute(f"DROP FUNCTION bank.{function}")
     _run_script("apply_entries_5.sql")
 
 
 def downgrade() -> None:
-    op.execute("DROP TRIGGER require_genesis ON bank.ledger_heads")
     for function in (*REPLACED, *NEW, *KEPT):
         op.execute(f"DROP FUNCTION bank.{function}")
     _run_script("apply_entries_2.sql")
     for function in (*REPLACED, *KEPT):
         op.execute(f"REVOKE ALL ON FUNCTION bank.{function} FROM PUBLIC")
     op.execute(f"GRANT EXECUTE ON FUNCTION bank.{GRANTED} TO pointsbank_app")
-    for name, condition in HEAD_CHECKS_BEFORE.items():
-        op.create_check_constraint(op.f(f"ck_ledger_heads_{name}"), "ledger_heads", condition, schema="bank")
-    _replace_check("journal_lines", "sound", SOUND_BEFORE)
+    _replace_genesis(GENESIS_BEFORE)
     for side in ("debit", "credit"):
         op.drop_index(f"ix_journal_lines_{side}_marks", table_name="journal_lines", schema="bank")
         op.create_index(
@@ -120,6 +109,7 @@ def downgrade() -> None:
             op.drop_column(table, column, schema="bank")
 
 
-def _replace_check(table: str, name: str, condition: str) -> None:
-    op.drop_constraint(op.f(f"ck_{table}_{name}"), table, schema="bank")
-    op.create_check_constraint(op.f(f"ck_{table}_{name}"), table, condition, schema="bank")
+def _replace_genesis(condition: str) -> None:
+    name = op.f("ck_ledger_heads_genesis")
+    op.drop_constraint(name, "ledger_heads", schema="bank")
+    op.create_check_constraint(name, "ledger_heads", condition, schema="bank")
