@@ -23,11 +23,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
 import asyncpg
 
+from pointsbank.domain.journal import InsufficientPoints
+from services.ledger.views import VerdictKind
 from tests.bench import form
 from tests.bench.form import Rows, row
 from tests.bench.ledger_reads import exported, look_ups, verified
@@ -76,19 +78,26 @@ class Measured:
 
 
 def gathered(
-    here: World, posters: int, entries: int, *, hot: float = 0.0, communities: int = 1
+    here: World,
+    posters: int,
+    entries: int,
+    *,
+    hot: float = 0.0,
+    poor: float = 0.0,
+    communities: int = 1,
 ) -> tuple[int, float, int]:
-    """Let so many posters post one entry after the other, each waiting for its own."""
+    """Let so many posters post one entry after the other, each waiting for its own; refusals count too."""
     each = -(-entries // posters)
 
     async def run() -> tuple[int, float, int]:
-        made = [list(movings(each + each // 2, hot=hot, seed=number)) for number in range(posters)]
+        made = [list(movings(each + each // 2, hot=hot, poor=poor, seed=number)) for number in range(posters)]
         async with opened(here.app_url) as (_, poster):
 
             async def post(number: int, from_: int, to: int) -> None:
                 community = COMMUNITIES[number % communities]
                 for entry in made[number][from_:to]:
-                    await poster.post(community, entry)
+                    with suppress(InsufficientPoints):
+                        await poster.post(community, entry)
 
             with settled():
                 await asyncio.gather(*(post(number, each, each + each // 2) for number in range(posters)))
@@ -144,6 +153,25 @@ def _bulk(url: str, community: int, entries: int, start: threading.Barrier) -> t
                 return begun, time.time()
 
     know_accounts((community,))
+    return asyncio.run(run())
+
+
+def again(here: World, entries: int) -> tuple[int, float, int]:
+    """Send a bulk whose entries are all recorded already."""
+
+    async def run() -> tuple[int, float, int]:
+        made = list(movings(entries, seed=11))
+        async with opened(here.app_url) as (_, poster):
+            async for _ in poster.post_bulk(1, made):
+                pass
+            with settled():
+                wal = await wal_position(here)
+                begun = time.perf_counter()
+                async for verdicts in poster.post_bulk(1, made):
+                    assert verdicts[0].kind is VerdictKind.ALREADY
+                took = seconds_since(begun)
+            return entries, took, await wal_position(here) - wal
+
     return asyncio.run(run())
 
 
@@ -227,10 +255,13 @@ def posting(here: World, measured: Measured, *, quick: bool) -> None:
         )
     crowd = POSTED[256] // (2 if quick else 1)
     measured.rate("256 posters, half to one account", lambda: gathered(here, 256, crowd, hot=0.5))
+    poor = partial(gathered, here, 256, crowd, poor=0.01)
+    measured.rate("256 posters, one post in a hundred refused", poor)
     if not quick:
         four = "256 posters over 4 communities"
         measured.rate(four, lambda: gathered(here, 256, crowd, communities=4))
     measured.rate("bulk, one community", lambda: bulk(here, (1,), BULK_ENTRIES))
+    measured.rate("a bulk that was recorded before, once more", lambda: again(here, BULK_ENTRIES // 4))
     measured.rate("bulk, 4 communities at once", lambda: bulk(here, COMMUNITIES, BULK_ENTRIES))
     copied, took = bare_copy(here, BULK_ENTRIES)
     measured.rows.add(row("bare COPY of journal lines", copied / took, "lines/s"))

@@ -43,25 +43,29 @@ def member(number: int) -> UUID:
     return UUID(int=10**6 + number)
 
 
-def moving(giver: UUID, getter: UUID) -> JournalEntry:
-    """Return an entry that moves one milli-point, with a document and a key of its own."""
+def moving(giver: UUID, getter: UUID, amount: int = 1) -> JournalEntry:
+    """Return an entry that moves milli-points, with a document and a key of its own."""
     document = uuid7()
     return journal_entry(
         EntryKind.GIFT,
-        (Transfer(accounts.available(giver), accounts.available(getter), 1),),
+        (Transfer(accounts.available(giver), accounts.available(getter), amount),),
         origin=Origin(SourceKind.GIFT, document, giver, giver, 1),
         key=f"gift:{document}",
         occurred_at=CLOCK.now(),
     )
 
 
-def movings(count: int, *, hot: float = 0.0, seed: int = 1) -> Iterator[JournalEntry]:
-    """Yield so many entries between random members; a share ``hot`` of them gives to one member."""
+def movings(count: int, *, hot: float = 0.0, poor: float = 0.0, seed: int = 1) -> Iterator[JournalEntry]:
+    """Yield so many entries between random members.
+
+    A share ``hot`` of them gives to one member; a share ``poor`` asks for more than there is.
+    """
     dice = random.Random(seed)
     for _ in range(count):
         giver, getter = dice.randrange(1, MEMBERS), dice.randrange(1, MEMBERS - 1)
         getter += getter >= giver
-        yield moving(member(giver), member(0 if dice.random() < hot else getter))
+        amount = 10 * FUNDS if poor and dice.random() < poor else 1
+        yield moving(member(giver), member(0 if dice.random() < hot else getter), amount)
 
 
 @dataclass(frozen=True, slots=True)
