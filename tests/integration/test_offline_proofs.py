@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from api.cli.audit import audit
+from api.cli.auditing import audit
 from pointsbank.domain import accounts, chain, merkle
 from pointsbank.domain.accounts import AccountCode, Commodity
 from pointsbank.domain.errors import InvalidValue, NotFound
