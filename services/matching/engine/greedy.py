@@ -1,0 +1,224 @@
+"""A first plan by greed and ejection: quick, sound by itself, and never beaten by what is returned.
+
+Greed takes columns in the order of worth (or in that of a hint) while they fit. Ejection then improves: a
+request may take the place of the one visit that stands in its way if that one can go elsewhere, or if it
+is worth less. Every step makes the plan worth more, so it ends; ``ROUNDS_MAX`` bounds it as well. The same
+part and hint give the same plan.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from services.matching.engine.arrays import Floats, Ints
+from services.matching.engine.parts import Part
+
+ROUNDS_MAX = 12
+DEPTH_MAX = 3
+"""How many visits one chain of ejections may move."""
+
+TRIED_MAX = 12
+"""Columns of one request that are tried in one step of a chain."""
+
+LOOKS_A_REQUEST = 120
+"""How often columns are looked at for ejection, in all, for each request of the part: bounds the time."""
+
+
+class Diary:
+    """A part's plan while it is being made: what each volunteer does, and what would stand in the way."""
+
+    def __init__(self, part: Part) -> None:
+        self.part = part
+        self.request: list[int] = part.request.tolist()
+        self.volunteer: list[int] = part.volunteer.tolist()
+        self.start: list[int] = part.start.tolist()
+        self.value: list[int] = part.value.tolist()
+        self.load: list[int] = part.load.tolist()
+        self.carers: list[int] = part.carers.tolist()
+        self._minutes = part.minutes.tolist()
+        self._blocks = part.blocks.tolist()
+        spots, where = np.unique(part.spot, return_inverse=True)
+        self._spot = where.tolist()
+        self._walk = part.ground.walk_minutes(spots[:, None], spots[None, :]).tolist()
+        self._caps = [
+            list(
+                zip(
+                    part.cap_start[low:high].tolist(),
+                    part.cap_end[low:high].tolist(),
+                    part.cap_load[low:high].tolist(),
+                    strict=True,
+                )
+            )
+            for low, high in zip(part.caps.start[:-1].tolist(), part.caps.start[1:].tolist(), strict=True)
+        ]
+        self.held: list[list[int]] = [[] for _ in range(len(part.volunteers))]
+        self.taken: list[tuple[int, ...]] = [()] * len(part.requests)
+        self.looks = 0
+
+    def plan(self) -> Ints:
+        """Return the chosen columns, ascending."""
+        return np.array(sorted(column for columns in self.taken for column in columns), np.int64)
+
+    def gain(self, column: int) -> int:
+        """Return what taking a column adds, now."""
+        return self.value[column] - (self.part.further if self.held[self.volunteer[column]] else 0)
+
+    def blockers(self, column: int, most: int = 1) -> list[int] | None:
+        """Return the chosen columns in the way of a column; None if more than ``most``, or a cap is."""
+        volunteer, start = self.volunteer[column], self.start[column]
+        request = self.request[column]
+        spot, minutes, blocks = self._spot[request], self._minutes[request], self._blocks[request]
+        walk = self._walk[spot]
+        found: list[int] = []
+        for other in self.held[volunteer]:
+            begin, theirs = self.start[other], self.request[other]
+            minimum = walk[self._spot[theirs]]
+            if start <= begin:
+                if begin >= start + max(blocks, minutes + minimum):
+                    continue
+            elif start >= begin + max(self._blocks[theirs], self._minutes[theirs] + minimum):
+                continue
+            found.append(other)
+            if len(found) > most:
+                return None
+        for low, high, left in self._caps[volunteer]:
+            if low <= start < high:
+                used = sum(
+                    self.load[other]
+                    for other in self.held[volunteer]
+                    if other not in found and low <= self.start[other] < high
+                )
+                if used + self.load[column] > left:
+                    return None
+        return found
+
+    def take(self, columns: tuple[int, ...]) -> None:
+        """Choose columns for their request."""
+        self.taken[self.request[columns[0]]] = columns
+        for column in columns:
+            self.held[self.volunteer[column]].append(column)
+
+    def drop(self, request: int) -> tuple[int, ...]:
+        """Leave a request unserved, and return what was chosen for it."""
+        columns = self.taken[request]
+        self.taken[request] = ()
+        for column in columns:
+            self.held[self.volunteer[column]].remove(column)
+        return columns
+
+
+def worth(part: Part, plan: Ints) -> int:
+    """Return what a plan is worth: its columns less ``further`` for visits after a volunteer's first."""
+    visits = np.bincount(part.volunteer[plan], minlength=1)
+    return int(part.value[plan].sum()) - part.further * int(np.maximum(visits - 1, 0).sum())
+
+
+def greedy(part: Part, hint: Floats | None = None, *, looks: int = LOOKS_A_REQUEST) -> Ints:
+    """Return a plan: chosen columns, ascending.
+
+    hint: by column, what a relaxation makes of it; the higher the earlier.
+    """
+    diary = Diary(part)
+    diary.looks = looks * len(part.requests)
+    mine = _by_request(part)
+    order = np.lexsort((-part.value,) if hint is None else (-part.value, -hint))
+    pairs: list[int] = []
+    for column in order.tolist():
+        request = diary.request[column]
+        if diary.taken[request]:
+            continue
+        if diary.carers[request] == 1:
+            if diary.blockers(column, 0) is not None:
+                diary.take((column,))
+        elif request not in pairs:
+            pairs.append(request)
+            _take_together(diary, mine[request])
+    for _ in range(ROUNDS_MAX):
+        if not _improve(diary, mine):
+            break
+    return diary.plan()
+
+
+def _by_request(part: Part) -> list[list[int]]:
+    """Return each request's columns, the worthiest first."""
+    order = np.lexsort((-part.value, part.request))
+    borders = np.searchsorted(part.request[order], np.arange(1, len(part.requests)))
+    return [each.tolist() for each in np.split(order, borders)]
+
+
+def _take_together(diary: Diary, columns: list[int]) -> bool:
+    """Serve a request of several carers at the start that is worth most, if there is one."""
+    request = diary.request[columns[0]]
+    carers = diary.carers[request]
+    by_start: dict[int, list[int]] = {}
+    for column in columns:
+        some = by_start.setdefault(diary.start[column], [])
+        if len(some) < carers and diary.blockers(column, 0) is not None:
+            some.append(column)
+    whole = [some for some in by_start.values() if len(some) == carers]
+    if not whole:
+        return False
+    diary.take(tuple(max(whole, key=lambda some: sum(diary.gain(column) for column in some))))
+    return True
+
+
+def _improve(diary: Diary, mine: list[list[int]]) -> bool:
+    """Try every request once for a better place, the unserved first; tell whether one was found."""
+    better = False
+    served = [bool(columns) for columns in diary.taken]
+    for request in sorted(range(len(mine)), key=served.__getitem__):
+        if diary.carers[request] > 1:
+            better |= not diary.taken[request] and _take_together(diary, mine[request])
+            continue
+        before = diary.drop(request)
+        lost = _freed(diary, before)
+        if _chain(diary, mine, request, lost, DEPTH_MAX, frozenset()):
+            better = True
+        elif before:
+            diary.take(before)
+    return better
+
+
+def _freed(diary: Diary, columns: tuple[int, ...]) -> int:
+    """Return what dropped columns were worth: to be exceeded by what replaces them."""
+    return sum(diary.gain(column) for column in columns)
+
+
+def _chain(
+    diary: Diary, mine: list[list[int]], request: int, lost: int, depth: int, moved: frozenset[int]
+) -> bool:
+    """Serve a request for more than ``lost``, moving at most ``depth`` others; tell whether it was done.
+
+    Nothing is changed when it was not.
+    """
+    blocked: list[tuple[int, int]] = []
+    for column in mine[request]:
+        if diary.value[column] <= lost or diary.looks <= 0:
+            break
+        diary.looks -= 1
+        found = diary.blockers(column)
+        if found is None:
+            continue
+        if not found:
+            if diary.gain(column) > lost:
+                diary.take((column,))
+                return True
+        elif len(blocked) < TRIED_MAX:
+            blocked.append((column, found[0]))
+    if not depth:
+        return False
+    for column, blocker in blocked:
+        other = diary.request[blocker]
+        if other in moved or diary.carers[other] > 1:
+            continue
+        dropped = diary.drop(other)
+        cost = _freed(diary, dropped)
+        gain = diary.gain(column)
+        diary.take((column,))
+        if _chain(diary, mine, other, lost + cost - gain, depth - 1, moved | {request}):
+            return True
+        if gain - cost > lost:  # worth it even with the other unserved
+            return True
+        diary.drop(request)
+        diary.take(dropped)
+    return False

@@ -1,0 +1,188 @@
+"""Parts solved in processes of their own, each under an outer kill.
+
+A solver's own time limits are not to be relied on: it is a process that is given time, and ended when that
+is over. It tells every better answer as it finds it (``python -m services.matching.engine.part_process``), so
+that the best one known is at hand when it is ended; of one that told nothing, greed alone gives the answer.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import IO
+
+from pointsbank.domain.pairing.plan import How
+from services.matching.engine.frames import LENGTH_BYTES, frame
+from services.matching.engine.greedy import greedy, worth
+from services.matching.engine.parts import Part
+from services.matching.engine.solving import Solved, plain_bound
+
+ROOT = Path(__file__).parents[3]
+
+
+class PartProcesses:
+    """A few processes that solve parts; started when first needed, kept for the next run, then closed."""
+
+    def __init__(self, count: int | None = None, *, module: str = "part_process") -> None:
+        """count: of processes, one for each processor unless given. module: what each runs."""
+        self.count = count or os.cpu_count() or 1
+        self._module = f"{__package__}.{module}"
+        self._idle: SimpleQueue[_Child] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._children: set[_Child] = set()
+        self._closed = False
+
+    def __enter__(self) -> PartProcesses:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start the processes that are missing, without waiting for them."""
+        with self._lock:
+            for _ in range(self.count - len(self._children)):
+                self._start()
+
+    def close(self) -> None:
+        """End every process."""
+        with self._lock:
+            self._closed = True
+            for child in self._children:
+                child.kill()
+            self._children.clear()
+
+    def solve(self, parts: Sequence[Part], *, seconds: float) -> list[Solved]:
+        """Return the parts' answers in order, within about ``seconds`` in all.
+
+        The largest are begun first. What is not done in time is answered with the best that was told.
+        """
+        self.start()
+        until = time.monotonic() + seconds
+        order = sorted(range(len(parts)), key=lambda at: -len(parts[at]))
+        with ThreadPoolExecutor(self.count) as threads:
+            answers = dict(
+                zip(order, threads.map(lambda at: self._one(parts[at], until), order), strict=True)
+            )
+        return [answers[at] for at in range(len(parts))]
+
+    def _one(self, part: Part, until: float) -> Solved:
+        try:
+            child = self._idle.get(timeout=max(0.0, until - time.monotonic()))
+        except Empty:
+            return by_greed(part)
+        best, whole = child.solve(part, until)
+        if whole:
+            self._idle.put(child)
+        else:
+            with self._lock:
+                child.kill()
+                self._children.discard(child)
+                if not self._closed:
+                    self._start()
+        if best is None:
+            return by_greed(part)
+        return best if whole else replace(best, how=How.GREEDY if best.how is How.GREEDY else How.STOPPED)
+
+    def _start(self) -> None:
+        child = _Child(self._module)
+        self._children.add(child)
+        self._idle.put(child)
+
+
+def by_greed(part: Part) -> Solved:
+    """Return a part's answer by greed and ejection alone."""
+    plan = greedy(part)
+    return Solved(plan, worth(part, plan), plain_bound(part), How.GREEDY, 1)
+
+
+class _Child:
+    """A process that solves one part after another."""
+
+    def __init__(self, module: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+            # The processes are the threads: numpy's own would only be in each other's way.
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+        )
+
+    def solve(self, part: Part, until: float) -> tuple[Solved | None, bool]:
+        """Return the last answer told, and whether the process has ended its work by itself in time."""
+        stdin, stdout = _piped(self._process.stdin), _piped(self._process.stdout)
+        best: Solved | None = None
+        if not _write(stdin, frame(part), until):
+            return None, False
+        while True:
+            told = _read(stdout, until)
+            if told is None:
+                return best, False
+            if isinstance(told, Solved):
+                best = told
+            else:
+                return best, told is True
+
+    def kill(self) -> None:
+        """End the process."""
+        self._process.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+        self._process.wait()
+
+
+def _piped(pipe: IO[bytes] | None) -> IO[bytes]:
+    assert pipe is not None
+    os.set_blocking(pipe.fileno(), False)
+    return pipe
+
+
+def _write(pipe: IO[bytes], text: bytes, until: float) -> bool:
+    """Write all of ``text``; tell whether it could be done in time."""
+    left = memoryview(text)
+    while left:
+        _, ready, _ = select.select([], [pipe], [], max(0.0, until - time.monotonic()))
+        if not ready:
+            return False
+        try:
+            left = left[os.write(pipe.fileno(), left) :]
+        except BrokenPipeError:
+            return False
+    return True
+
+
+def _read(pipe: IO[bytes], until: float) -> object | None:
+    """Return the next thing told, or None if nothing came in time or the process is gone."""
+    length = _bytes(pipe, LENGTH_BYTES, until)
+    if length is None:
+        return None
+    text = _bytes(pipe, int.from_bytes(length), until)
+    return None if text is None else pickle.loads(text)  # noqa: S301 - our own process
+
+
+def _bytes(pipe: IO[bytes], count: int, until: float) -> bytes | None:
+    found = bytearray()
+    while len(found) < count:
+        ready, _, _ = select.select([pipe], [], [], max(0.0, until - time.monotonic()))
+        if not ready:
+            return None
+        some = os.read(pipe.fileno(), count - len(found))
+        if not some:
+            return None
+        found += some
+    return bytes(found)
