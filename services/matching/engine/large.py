@@ -24,7 +24,7 @@ from services.matching.engine.prices import SCALE
 
 Prices = TypeVar("Prices", Ints, Floats)
 
-LARGE = 400_000
+LARGE = 150_000
 """Columns above which a part is large."""
 
 STEPS = 200

@@ -29,15 +29,16 @@ from services.matching.engine.parts import Part
 from services.matching.engine.solving import Solved, plain_bound
 
 ROOT = Path(__file__).parents[3]
+PART_PROCESS = "services.matching.engine.part_process"
 
 
 class PartProcesses:
     """A few processes that solve parts; started when first needed, kept for the next run, then closed."""
 
-    def __init__(self, count: int | None = None, *, module: str = "part_process") -> None:
+    def __init__(self, count: int | None = None, *, module: str = PART_PROCESS) -> None:
         """count: of processes, one for each processor unless given. module: what each runs."""
         self.count = count or os.cpu_count() or 1
-        self._module = f"{__package__}.{module}"
+        self._module = module
         self._idle: SimpleQueue[_Child] = SimpleQueue()
         self._lock = threading.Lock()
         self._children: set[_Child] = set()

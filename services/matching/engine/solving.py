@@ -22,8 +22,8 @@ GAP = 1e-4
 MIDDLE = 50_000
 """Columns above which prices are tried first, so that a search cut short has a bound worth telling."""
 
-LOOKS_AFTER = 1_500
-"""How often columns are looked at for ejection, for each request, once a relaxation leads the way."""
+LOOKS_A_START = 150
+"""How often columns are looked at for ejection, for each start of each request, once prices lead the way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,15 @@ class _Search:
         first = greedy(part)
         self.best = Solved(first, worth(part, first), plain_bound(part), How.GREEDY, 1)
 
+    @property
+    def _looks(self) -> int:
+        """How often ejection may look, for each request: more where a request has more starts."""
+        span = int(self.part.start.max()) + 1
+        starts = len(np.unique(self.part.request * span + self.part.start))
+        return LOOKS_A_START * starts // len(self.part.requests)
+
     def run(self) -> Solved:
+        """Return the best answer."""
         try:
             self._told()
             if len(self.part) > MIDDLE:
@@ -77,14 +85,14 @@ class _Search:
 
     def _price(self) -> None:
         found = priced(self.part, self.best.worth)
-        plan = greedy(self.part, found.hint, looks=LOOKS_AFTER)
+        plan = greedy(self.part, found.hint, looks=self._looks)
         self._heard(plan, found.bound, How.PRICED)
 
     def _relax_and_search(self) -> None:
         part, rows = self.part, rows_of(self.part)
         relaxation = solver.relaxed(part, rows)
         bound = bound_by(part, rows, relaxation.prices)
-        self._heard(greedy(part, relaxation.value, looks=LOOKS_AFTER), bound.bound, How.RELAXED)
+        self._heard(greedy(part, relaxation.value, looks=self._looks), bound.bound, How.RELAXED)
         if self.best.worth >= self.best.bound - self.best.bound * GAP:
             return
         kept = worthwhile(bound, self.best.worth)
