@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 from datetime import timedelta
 from itertools import pairwise
@@ -11,10 +12,10 @@ import pytest
 
 from pointsbank.domain.availability import Limits
 from pointsbank.domain.errors import DomainError, NotAllowed, NotFound, WrongState
-from pointsbank.domain.free_hours import ExceptionKind, HoursException
+from pointsbank.domain.free_hours import ExceptionKind, FreeHour, HoursException
 from pointsbank.domain.help_request import RequestState
 from pointsbank.domain.offer import CannotTake
-from pointsbank.domain.pairing.rules import Blocked
+from pointsbank.domain.pairing.rules import Blocked, blocked
 from pointsbank.domain.resident import PlaceKind
 from pointsbank.domain.roles import Role
 from pointsbank.domain.visit import OverlappingVisit, VisitState
@@ -24,6 +25,7 @@ from services.care import service as care
 from services.care.service import RequestInfo, VisitInfo
 from services.matching import jobs
 from services.matching import service as matching
+from services.matching.planning import planning_input
 from services.people import service as people
 from services.people.service import NewBuilding, NewPerson, NewPlace, PersonInfo
 from tests.worlds import NINE_ON_MONDAY, WHOLE_WEEK, World, ask_for_help, planned_visit, small_world
@@ -207,6 +209,71 @@ async def test_what_was_taken_and_given_back_is_open_again(bank: Database, world
         await matching.withdraw(uow, world.volunteer.actor, visit.id)
     assert await state_of(bank, request) is RequestState.OPEN
     assert await names(bank, request) == [world.second_volunteer.name]
+
+
+async def test_one_who_takes_two_at_once_gets_only_what_they_can_walk_to(
+    bank: Database, world: World
+) -> None:
+    first = await ask_for_help(bank, world)
+    then = await ask_for_help(bank, world, starts_in=timedelta(hours=4))
+
+    async def take(request: RequestInfo) -> VisitInfo | DomainError:
+        try:
+            async with bank.unit_of_work(1) as uow:
+                return await matching.take(uow, world.volunteer.actor, request.id)
+        except DomainError as error:
+            return error
+
+    outcomes = await asyncio.gather(take(first), take(then))
+    (lost,) = [outcome for outcome in outcomes if isinstance(outcome, CannotTake)]
+    assert lost.blocked is Blocked.ALREADY_PROMISED
+    assert sum(isinstance(outcome, VisitInfo) for outcome in outcomes) == 1
+
+
+async def test_the_quick_query_leaves_out_nobody_whom_the_rules_allow(bank: Database, world: World) -> None:
+    """Random volunteers and requests: the candidates are exactly those a run could send."""
+    dice = random.Random(7)
+    volunteers = await _volunteers(bank, 30)
+    days = [local_date(NINE_ON_MONDAY, "Asia/Shanghai") + timedelta(days=number) for number in range(4)]
+    async with bank.unit_of_work(1) as uow:
+        for person in volunteers:
+            week = [FreeHour(each, *dice.choice(((0, 1440), (540, 720), (660, 1440)))) for each in range(7)]
+            await matching.set_free_hours(uow, person.id, dice.sample(week, dice.randrange(8)))
+            kinds = dice.choices(list(ExceptionKind), k=3)
+            odd = {
+                (day, kind): HoursException(day, dice.randrange(0, 1440, 60), 1440, kind)
+                for day, kind in zip(dice.choices(days, k=3), kinds, strict=True)
+            }
+            await matching.set_exceptions(uow, person.id, list(odd.values()))
+            await matching.set_grids(uow, person.id, dice.choice(((), (1,), (6,), (1, 6))))
+            await matching.set_limits(uow, person.id, Limits(dice.choice((None, 60, 120))))
+            await matching.set_skills(uow, person.id, dice.sample(["repair", "escort", "haircut"], 2))
+    asked = [
+        await ask_for_help(
+            bank,
+            world,
+            elder=dice.choice((world.elder, world.second_elder)),
+            kind=dice.choice(("companionship", "repair")),
+            starts_in=timedelta(minutes=30 * dice.randrange(2, 120)),
+            minutes=dice.choice((30, 60, 90)),
+        )
+        for _ in range(24)
+    ]
+    async with bank.unit_of_work(1) as uow:
+        for request in asked[:8]:
+            for candidate in (await matching.candidates_for(uow, request.id))[-1:]:
+                actor = await people.actor_of(uow, candidate.volunteer_id)
+                await matching.take(uow, actor, request.id)
+    waiting = asked[8:]
+    found = 0
+    async with bank.unit_of_work(1) as uow:
+        plan = await planning_input(uow, waiting, now=uow.clock.now())
+        for request, wanted in zip(waiting, plan.requests, strict=True):
+            able = {each.id for each in plan.volunteers if blocked(plan, wanted, each) is None}
+            told = {str(each.volunteer_id) for each in await matching.candidates_for(uow, request.id, 50)}
+            assert told == able
+            found += len(able)
+    assert 16 < found < 16 * len(volunteers) / 2
 
 
 TAKERS, VOLUNTEERS, REQUESTS = 50, 6, 8
