@@ -17,6 +17,7 @@ from api.dependencies import Desk, desk
 from api.errors import BODY_BYTES_MAX, EXCEPTION_HANDLERS, UNAVAILABLE, NotReady, require_json
 from api.http import (
     audit,
+    availability,
     balance,
     books,
     care,
@@ -120,6 +121,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
             people.router,
             care.router,
             matching.router,
+            availability.router,
             redemptions.router,
             giving.router,
             decisions.router,

@@ -151,6 +151,7 @@ STATUSES: Mapping[str, int] = {
     "not_found": 404,
     "route_not_found": 404,
     "method_not_allowed": 405,
+    "cannot_take": 409,
     "daily_limit_reached": 409,
     "gift_limit": 409,
     "giving_not_enabled": 409,

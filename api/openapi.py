@@ -279,6 +279,7 @@ def config() -> OpenAPIConfig:
             Tag("people", "who is signed in, and finding residents"),
             Tag("help requests", "what elders ask for"),
             Tag("matching", "pairing runs and offers"),
+            Tag("availability", "what volunteers say of themselves, and what they take of their own accord"),
             Tag("visits", "checked in, checked out, confirmed"),
             Tag("redemptions", "points on their way to a meal"),
             Tag("giving", "gifts, donations, and until when points last"),

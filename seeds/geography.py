@@ -7,9 +7,11 @@ that none can be taken for a real one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from math import isqrt
 
-from pointsbank.domain.grid import GridPlan, default_grid_plan
+from pointsbank.domain.grid import SMALL_GRIDS_PER_BIG, GridPlan, default_grid_plan
 from seeds.scale import Scale
 
 COMMUNITY_ID = 1
@@ -18,6 +20,9 @@ COMMUNITY_NAME = "石冲社区"
 TIMEZONE = "Asia/Shanghai"
 
 KNOWN_ESTATES = ("上城嘉泰", "滨港御城")
+GRID_METRES = 300
+"""How wide and deep a small grid is: twenty thousand people live on little more than a square kilometre."""
+
 ESTATES, COMPOUNDS, VILLAGES = 16, 4, 9
 
 ORGANISATIONS = (
@@ -44,13 +49,15 @@ class PlaceSeed:
 
 @dataclass(frozen=True, slots=True)
 class BuildingSeed:
-    """A building of ``place``, in a small grid (1 … 16)."""
+    """A building of ``place``, in a small grid (1 … 16); metres east and north of the community's centre."""
 
     place: str
     name: str
     small_grid: int
     floors: int
     flats_per_floor: int
+    east_m: int = 0
+    north_m: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +76,39 @@ def geography(scale: Scale) -> Geography:
     counts = dict(zip(("estate", "compound", "village"), scale.buildings_per_place, strict=True))
     stacked = [(place, number) for place in places for number in range(1, counts[place.kind] + 1)]
     small_grids = sorted(grids.small_grids)
-    buildings = tuple(
+    buildings = [
         _building(place, number, small_grids[index * len(small_grids) // len(stacked)])
         for index, (place, number) in enumerate(stacked)
-    )
-    return Geography(grids, places, buildings)
+    ]
+    return Geography(grids, places, tuple(_laid_out(buildings)))
+
+
+def _laid_out(buildings: list[BuildingSeed]) -> list[BuildingSeed]:
+    """Put each small grid's buildings into rows within it; neighbours of one place stand side by side.
+
+    Small grids lie as in :func:`default_grid_plan`: a row for each big grid, the first in the north.
+    """
+    standing: dict[int, int] = defaultdict(int)
+    for building in buildings:
+        standing[building.small_grid] += 1
+    placed: dict[int, int] = defaultdict(int)
+    laid_out = []
+    for building in buildings:
+        grid = building.small_grid
+        row, column = divmod(grid - 1, SMALL_GRIDS_PER_BIG)
+        side = isqrt(standing[grid] - 1) + 1
+        deep, wide = divmod(placed[grid], side)
+        placed[grid] += 1
+        west = (2 * column - SMALL_GRIDS_PER_BIG) * GRID_METRES // 2
+        north = (SMALL_GRIDS_PER_BIG - 2 * row) * GRID_METRES // 2
+        laid_out.append(
+            replace(
+                building,
+                east_m=west + (2 * wide + 1) * GRID_METRES // (2 * side),
+                north_m=north - (2 * deep + 1) * GRID_METRES // (2 * side),
+            )
+        )
+    return laid_out
 
 
 def _places() -> tuple[PlaceSeed, ...]:

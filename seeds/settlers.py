@@ -38,7 +38,11 @@ async def settle_ground(world: World) -> None:
     async with world.past.unit_of_work(COMMUNITY_ID) as uow:
         await people.add_places(uow, [NewPlace(PlaceKind(place.kind), place.name) for place in ground.places])
         buildings = await people.add_buildings(
-            uow, [NewBuilding(each.place, each.name, each.small_grid) for each in ground.buildings]
+            uow,
+            [
+                NewBuilding(each.place, each.name, each.small_grid, each.east_m, each.north_m)
+                for each in ground.buildings
+            ],
         )
         await people.add_organisations(uow, ORGANISATIONS)
     world.buildings = buildings

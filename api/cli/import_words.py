@@ -73,6 +73,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "an elder needs a place and a building, to be helped from nearby",
     ),
     "leader_without_grid": ("楼栋长、网格长要填小网格", "a leader needs a small grid"),
+    "not_metres": (
+        "请填整数米，东、北为正，最远 50000",
+        "whole metres, east and north positive, at most 50000",
+    ),
+    "both_coordinates": ("东距、北距要一起填", "east and north are told together or not at all"),
     "number_taken": ("这个编号已属于另一份登记", "this number belongs to another record"),
     "known_otherwise": (
         "同名同电话的人已登记，其他内容不同",

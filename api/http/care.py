@@ -30,6 +30,7 @@ from pointsbank.domain.roles import READERS, STAFF, Actor, Role
 from pointsbank.domain.visit import ConfirmationMethod, VisitState
 from pointsbank.platform.database import UnitOfWork
 from services.care import service as care
+from services.matching import service as matching
 
 NOTE_MAX = 500
 URGENCY_MAX = 3
@@ -161,7 +162,8 @@ async def ask(request: SignedIn, data: JSONBody[AskForHelp]) -> Response[HelpReq
             urgency=data.urgency,
             note=data.note,
         )
-        return HelpRequestAnswer.of(await care.ask(uow, actor, command))
+        asked = await care.ask(uow, actor, command)
+        return HelpRequestAnswer.of(await matching.offer_if_urgent(uow, asked))
 
     return await change(request, work, status=CREATED)
 

@@ -28,6 +28,8 @@ class OfferAnswer(Told):
     volunteer_id: UUID
     request: HelpRequestAnswer
     distance: int
+    starts_at: datetime
+    ends_at: datetime
     state: OfferState
     offered_at: datetime
     expires_at: datetime
@@ -120,7 +122,7 @@ async def accept(request: SignedIn, offer_id: FromPath[UUID]) -> Response[VisitA
     status_code=200,
 )
 async def decline(request: SignedIn, offer_id: FromPath[UUID]) -> Response[DeclinedAnswer]:
-    """Decline an offer: the request is open again, for others."""
+    """Decline an offer: the request goes to the next volunteer at once, or is open again."""
 
     async def work(uow: UnitOfWork, actor: Actor) -> DeclinedAnswer:
         await matching.decline_offer(uow, actor, offer_id)

@@ -31,6 +31,7 @@ from services.care import service as care
 from services.care.views import AskForHelp
 from services.ledger import lots
 from services.ledger import service as ledger
+from services.matching import service as matching
 from services.settlement import service as settlement
 
 ELDERS = may(Role.ELDER, Role.COORDINATOR)
@@ -139,7 +140,7 @@ async def send_ask(request: SignedIn) -> Response[Any]:
                 minutes=kind.expected_minutes,
                 note=draft.get("note") or None,
             )
-            asked = await care.ask(uow, actor, command)
+            asked = await matching.offer_if_urgent(uow, await care.ask(uow, actor, command))
             return f"/elder/requests/{asked.id}?done=asked"
 
         return await do_once(request, work, key=draft.get("key", ""))

@@ -35,6 +35,8 @@ DONE = frozenset(
         "checked_in",
         "checked_out",
         "hours_saved",
+        "proof_sent",
+        "verified",
         "resolved",
         "approved",
         "turned_down",

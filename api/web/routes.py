@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from litestar import Router
 
-from api.web import audit, books, coordinator, decisions, elder, exports, home, orders, volunteer
+from api.web import (
+    audit,
+    availability,
+    books,
+    coordinator,
+    decisions,
+    elder,
+    exports,
+    home,
+    orders,
+    volunteer,
+)
 
 web_router = Router(
     path="/",
@@ -13,6 +24,7 @@ web_router = Router(
         *elder.ROUTES,
         *orders.ROUTES,
         *volunteer.ROUTES,
+        *availability.ROUTES,
         *coordinator.ROUTES,
         *decisions.ROUTES,
         *books.ROUTES,

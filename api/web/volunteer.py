@@ -1,8 +1,8 @@
-"""A volunteer's pages: offers, visits, hours and points, and when they are free."""
+"""A volunteer's first page: offers, what they could take, visits, hours and points."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from litestar import Response, get, post
@@ -10,12 +10,11 @@ from litestar.params import FromPath
 
 from api.auth import may
 from api.dependencies import SignedIn
-from api.web.forms import do_once, read_form, see_other
+from api.web.forms import do_once, read_form
 from api.web.pages import page
 from api.web.visitor import Visitor, visit
 from pointsbank.domain import accounts
 from pointsbank.domain.errors import DomainError
-from pointsbank.domain.free_hours import FreeHour
 from pointsbank.domain.roles import Actor, Role
 from pointsbank.domain.visit import VisitState
 from pointsbank.platform.database import UnitOfWork
@@ -24,25 +23,10 @@ from services.ledger import service as ledger
 from services.matching import service as matching
 
 VOLUNTEERS = may(Role.VOLUNTEER)
-HOME, HOURS = "/volunteer", "/volunteer/hours"
+HOME = "/volunteer"
 SHOWN_MAX = 30
+TAKEABLE_SHOWN = 5
 NOW = frozenset({VisitState.PLANNED, VisitState.UNDER_WAY, VisitState.DONE})
-
-
-class PartOfDay(NamedTuple):
-    """A part of the day in minutes from midnight: what belongs to it, and what a new tick means."""
-
-    begins: int
-    ends: int
-    free_from: int
-    free_to: int
-
-
-PARTS_OF_DAY = {
-    "morning": PartOfDay(0, 720, 480, 720),
-    "afternoon": PartOfDay(720, 1080, 720, 1080),
-    "evening": PartOfDay(1080, 1440, 1080, 1320),
-}
 
 
 @get(HOME, opt=VOLUNTEERS, include_in_schema=False)
@@ -70,6 +54,7 @@ async def show_day_book(
         available=balances[codes[1]],
         held=balances[codes[2]],
         offers=await matching.offers_of(uow, me.id),
+        takeable=await matching.takeable(uow, me.id, limit=TAKEABLE_SHOWN),
         visits=sorted((each for each in visits if each.state in NOW), key=lambda each: each.planned_start),
         past=[each for each in visits if each.state is VisitState.CONFIRMED][:10],
     )
@@ -128,42 +113,15 @@ async def check_out(request: SignedIn, visit_id: FromPath[UUID]) -> Response[Any
     return await _did(request, work)
 
 
-@get(HOURS, opt=VOLUNTEERS, include_in_schema=False)
-async def hours(request: SignedIn) -> Response[str]:
-    """Show in which parts of the week the volunteer is free."""
-    async with visit(request) as (uow, visitor):
-        week = await matching.free_hours_of(uow, visitor.person.id)
-        free = {
-            (each.weekday, name)
-            for each in week
-            for name, part in PARTS_OF_DAY.items()
-            if each.from_minute < part.ends and part.begins < each.to_minute
-        }
-        return page(request, visitor, "hours.html", parts_of_day=list(PARTS_OF_DAY), free=free)
+@post("/volunteer/requests/{request_id:uuid}/take", opt=VOLUNTEERS, include_in_schema=False)
+async def take(request: SignedIn, request_id: FromPath[UUID]) -> Response[Any]:
+    """Take an open request: the visit is planned."""
+
+    async def work(uow: UnitOfWork, actor: Actor) -> str:
+        await matching.take(uow, actor, request_id)
+        return f"{HOME}?done=accepted"
+
+    return await _did(request, work)
 
 
-@post(HOURS, opt=VOLUNTEERS, include_in_schema=False)
-async def save_hours(request: SignedIn) -> Response[None]:
-    """Save the ticked parts of the week; hours that were named more finely within one are kept."""
-    ticked = {str(value) for value in (await request.form()).getall("free", [])}
-    async with visit(request) as (uow, visitor):
-        before = await matching.free_hours_of(uow, visitor.person.id)
-        week: list[FreeHour] = []
-        for weekday in range(7):
-            for name, part in PARTS_OF_DAY.items():
-                if f"{weekday}-{name}" in ticked:
-                    week += _hours_within(before, weekday, part)
-        await matching.set_free_hours(uow, visitor.person.id, week)
-    return see_other(HOURS, {"done": "hours_saved"})
-
-
-def _hours_within(before: list[FreeHour], weekday: int, part: PartOfDay) -> list[FreeHour]:
-    kept = [
-        FreeHour(weekday, max(each.from_minute, part.begins), min(each.to_minute, part.ends))
-        for each in before
-        if each.weekday == weekday and each.from_minute < part.ends and part.begins < each.to_minute
-    ]
-    return kept or [FreeHour(weekday, part.free_from, part.free_to)]
-
-
-ROUTES = [day_book, accept, decline, check_in, check_out, hours, save_hours]
+ROUTES = [day_book, accept, decline, take, check_in, check_out]

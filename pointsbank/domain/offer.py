@@ -11,7 +11,19 @@ An offer ends once; a request has at most one that is offered or accepted.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
+
+from pointsbank.domain.errors import DomainError
+from pointsbank.domain.pairing.rules import Blocked
+
+
+@dataclass(eq=False)
+class CannotTake(DomainError):
+    """A volunteer may not take this request. blocked: what stands in the way."""
+
+    code = "cannot_take"
+    blocked: Blocked
 
 
 class OfferState(StrEnum):

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 from pointsbank.domain import points
+from pointsbank.domain.availability import VolunteerRules, parse_volunteer_rules
 from pointsbank.domain.errors import DomainError, InvalidValue
 from pointsbank.domain.lots import last_day
+from pointsbank.domain.pairing.weights import Weights, parse_weights
 from pointsbank.domain.points import Fen, MilliPoints, Minutes
 
 VISIT_MINUTES_MAX = 24 * 60
@@ -37,6 +39,8 @@ FIELDS = frozenset(
         "gifts",
         "donations",
         "grants",
+        "volunteers",
+        "pairing",
     }
 )
 CAP_FIELDS = frozenset({"day_minutes", "year_milli_points", "account_milli_points"})
@@ -139,6 +143,8 @@ class Policy:
     gifts: GivingRules = GivingRules()
     donations: GivingRules = GivingRules()
     grants: GivingRules = GivingRules()
+    volunteers: VolunteerRules = field(default_factory=VolunteerRules)
+    pairing: Weights = field(default_factory=Weights)
 
     def expires_on(self, received_on: date) -> date | None:
         """Return the last local day of points received on a local day; None: they never expire."""
@@ -214,6 +220,8 @@ def parse_policy(version: int, effective_from: date, body: Mapping[str, Any]) ->
         gifts=_giving(body, "gifts"),
         donations=_giving(body, "donations"),
         grants=_giving(body, "grants"),
+        volunteers=parse_volunteer_rules(_mapping(body, "volunteers") if "volunteers" in body else {}),
+        pairing=parse_weights(_mapping(body, "pairing") if "pairing" in body else {}),
     )
 
 
@@ -332,6 +340,13 @@ DEFAULT_POLICY: dict[str, Any] = {
     "gifts": {"enabled": True, "min_milli_points": 1_000, "year_milli_points_max": 200_000},
     "donations": {"enabled": True, "min_milli_points": 1_000, "year_milli_points_max": None},
     "grants": {"enabled": True, "min_milli_points": 1_000, "year_milli_points_max": 200_000},
+    "volunteers": {
+        "day_minutes": 8 * 60,
+        "week_minutes": 40 * 60,
+        "urgent_offer_minutes": 30,
+        "proven_skills": [],
+    },
+    "pairing": {},
 }
 """What a new community starts with. One hour is one point and an account holds at most 1,500 points
 (Guangzhou, Nanjing); a day counts at most eight hours (Guangdong: longer needs a higher confirmer). Points

@@ -33,7 +33,14 @@ LANGUAGE_TAGS: Mapping[str, str] = {"zh_CN": "zh-CN", "zh_Hant_HK": "zh-Hant-HK"
 _TRADITIONAL = re.compile(r"^zh-(hant\b|hk\b|tw\b|mo\b)", re.IGNORECASE)
 _NUMBER = re.compile(r"(?:(?<=_)|(?<=^))-?\d+(?=_|$)")
 
-_WORDED = {"field": "field", "what": "what", "state": "state", "kind": "kind", "item": "item"}
+_WORDED = {
+    "field": "field",
+    "what": "what",
+    "state": "state",
+    "kind": "kind",
+    "item": "item",
+    "blocked": "blocked",
+}
 """Facts whose value is a stable word: name of the fact → family of the words."""
 
 _MILLI_POINTS = frozenset({"available", "requested", "least", "most", "given"})

@@ -1,16 +1,18 @@
-"""Rows of free hours, skills, pairing runs and offers."""
+"""Rows of pairing runs and offers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypedDict, cast
 from uuid import UUID
 
+import asyncpg
 from sqlmodel import col, select
 
-from pointsbank.domain.free_hours import FreeHour
+from pointsbank.domain.errors import WrongState
 from pointsbank.domain.grid import GridDistance
 from pointsbank.domain.offer import OfferState
 from pointsbank.domain.pairing import Blocked
@@ -19,9 +21,20 @@ from services.matching.tables import PairingRun
 from services.matching.views import PairingRunInfo
 
 OFFER = """
-SELECT id, help_request_id, volunteer_id, distance, state, offered_at, expires_at
+SELECT id, help_request_id, volunteer_id, distance, starts_at, ends_at, state, offered_at, expires_at
   FROM bank.offers WHERE community_id = $1
 """
+
+
+@contextmanager
+def _standing_named() -> Iterator[None]:
+    """Turn the refusal of a request's second standing offer into WrongState."""
+    try:
+        yield
+    except asyncpg.UniqueViolationError as error:
+        if error.constraint_name != "uq_offers_standing":
+            raise
+        raise WrongState(what="help_request", state="offered", action="offer") from error
 
 
 class OfferRow(TypedDict):
@@ -31,6 +44,8 @@ class OfferRow(TypedDict):
     help_request_id: UUID
     volunteer_id: UUID
     distance: int
+    starts_at: datetime
+    ends_at: datetime
     state: str
     offered_at: datetime
     expires_at: datetime
@@ -38,99 +53,15 @@ class OfferRow(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class NewOffer:
-    """An offer to insert."""
+    """An offer to insert. starts_at, ends_at: the time that is offered."""
 
     id: UUID
     request_id: UUID
     volunteer_id: UUID
     distance: GridDistance
+    starts_at: datetime
+    ends_at: datetime
     expires_at: datetime
-
-
-async def delete_free_hours(uow: UnitOfWork, volunteer_id: UUID) -> None:
-    """Delete a volunteer's week."""
-    connection = await uow.connection()
-    await connection.execute(
-        "DELETE FROM bank.free_hours WHERE community_id = $1 AND volunteer_id = $2",
-        uow.community_id,
-        volunteer_id,
-    )
-
-
-async def insert_free_hours(uow: UnitOfWork, weeks: Mapping[UUID, Sequence[FreeHour]]) -> None:
-    """Insert weeks; a stretch that begins where one of the volunteer's begins is left out."""
-    rows = [(volunteer_id, hour) for volunteer_id, hours in weeks.items() for hour in hours]
-    connection = await uow.connection()
-    await connection.execute(
-        """
-        INSERT INTO bank.free_hours (community_id, volunteer_id, weekday, from_minute, to_minute)
-        SELECT $1, u.* FROM unnest($2::uuid[], $3::int[], $4::int[], $5::int[]) AS u
-        ON CONFLICT DO NOTHING
-        """,
-        uow.community_id,
-        [volunteer_id for volunteer_id, _ in rows],
-        [hour.weekday for _, hour in rows],
-        [hour.from_minute for _, hour in rows],
-        [hour.to_minute for _, hour in rows],
-    )
-
-
-async def free_hours(uow: UnitOfWork, volunteer_ids: Sequence[UUID]) -> dict[UUID, list[FreeHour]]:
-    """Return the weeks of those volunteers that have one, in order."""
-    connection = await uow.connection()
-    rows = await connection.fetch(
-        """
-        SELECT volunteer_id, weekday, from_minute, to_minute FROM bank.free_hours
-         WHERE community_id = $1 AND volunteer_id = ANY ($2::uuid[])
-         ORDER BY volunteer_id, weekday, from_minute
-        """,
-        uow.community_id,
-        list(volunteer_ids),
-    )
-    weeks: dict[UUID, list[FreeHour]] = {}
-    for row in rows:
-        hour = FreeHour(row["weekday"], row["from_minute"], row["to_minute"])
-        weeks.setdefault(row["volunteer_id"], []).append(hour)
-    return weeks
-
-
-async def delete_skills(uow: UnitOfWork, volunteer_id: UUID) -> None:
-    """Delete what a volunteer can do."""
-    connection = await uow.connection()
-    await connection.execute(
-        "DELETE FROM bank.volunteer_skills WHERE community_id = $1 AND volunteer_id = $2",
-        uow.community_id,
-        volunteer_id,
-    )
-
-
-async def insert_skills(uow: UnitOfWork, skills: Mapping[UUID, Sequence[str]]) -> None:
-    """Insert what is not known yet."""
-    rows = [(volunteer_id, skill) for volunteer_id, listed in skills.items() for skill in listed]
-    connection = await uow.connection()
-    await connection.execute(
-        """
-        INSERT INTO bank.volunteer_skills (community_id, volunteer_id, skill)
-        SELECT $1, u.* FROM unnest($2::uuid[], $3::text[]) AS u ON CONFLICT DO NOTHING
-        """,
-        uow.community_id,
-        [volunteer_id for volunteer_id, _ in rows],
-        [skill for _, skill in rows],
-    )
-
-
-async def skills(uow: UnitOfWork, volunteer_ids: Sequence[UUID]) -> dict[UUID, frozenset[str]]:
-    """Return what those volunteers can do who can do anything particular."""
-    connection = await uow.connection()
-    rows = await connection.fetch(
-        """
-        SELECT volunteer_id, array_agg(skill) AS skills FROM bank.volunteer_skills
-         WHERE community_id = $1 AND volunteer_id = ANY ($2::uuid[]) GROUP BY volunteer_id
-        """,
-        uow.community_id,
-        list(volunteer_ids),
-    )
-    return {row["volunteer_id"]: frozenset(row["skills"]) for row in rows}
 
 
 async def take_turn(uow: UnitOfWork) -> None:
@@ -181,25 +112,32 @@ async def runs(uow: UnitOfWork, limit: int) -> list[PairingRunInfo]:
     ]
 
 
-async def insert_offers(uow: UnitOfWork, run_id: UUID, offers: Sequence[NewOffer]) -> None:
-    """Insert standing offers."""
+async def insert_offers(uow: UnitOfWork, run_id: UUID | None, offers: Sequence[NewOffer]) -> None:
+    """Insert standing offers. run_id: of the run that made them, if one did.
+
+    Raises WrongState for a request that has an offer standing or accepted.
+    """
     connection = await uow.connection()
-    await connection.execute(
-        """
-        INSERT INTO bank.offers (community_id, pairing_run_id, state, offered_at, id, help_request_id,
-                                 volunteer_id, distance, expires_at)
-        SELECT $1, $2, 'offered', $3, u.*
-          FROM unnest($4::uuid[], $5::uuid[], $6::uuid[], $7::int[], $8::timestamptz[]) AS u
-        """,
-        uow.community_id,
-        run_id,
-        uow.clock.now(),
-        [offer.id for offer in offers],
-        [offer.request_id for offer in offers],
-        [offer.volunteer_id for offer in offers],
-        [int(offer.distance) for offer in offers],
-        [offer.expires_at for offer in offers],
-    )
+    with _standing_named():
+        await connection.execute(
+            """
+            INSERT INTO bank.offers (community_id, pairing_run_id, state, offered_at, id, help_request_id,
+                                     volunteer_id, distance, starts_at, ends_at, expires_at)
+            SELECT $1, $2, 'offered', $3, u.*
+              FROM unnest($4::uuid[], $5::uuid[], $6::uuid[], $7::int[], $8::timestamptz[], $9::timestamptz[],
+                          $10::timestamptz[]) AS u
+            """,
+            uow.community_id,
+            run_id,
+            uow.clock.now(),
+            [offer.id for offer in offers],
+            [offer.request_id for offer in offers],
+            [offer.volunteer_id for offer in offers],
+            [int(offer.distance) for offer in offers],
+            [offer.starts_at for offer in offers],
+            [offer.ends_at for offer in offers],
+            [offer.expires_at for offer in offers],
+        )
 
 
 async def asked_before(uow: UnitOfWork, request_ids: Sequence[UUID]) -> dict[UUID, frozenset[UUID]]:
@@ -232,9 +170,14 @@ async def standing_of(uow: UnitOfWork, volunteer_id: UUID, now: datetime) -> lis
     )
 
 
-async def standing_of_all(uow: UnitOfWork, now: datetime) -> list[OfferRow]:
-    """Return every offer that can be answered."""
-    return await _offers(uow, OFFER + "AND state = 'offered' AND expires_at > $2 ORDER BY id", now)
+async def standing_of_many(uow: UnitOfWork, volunteer_ids: Collection[UUID], now: datetime) -> list[OfferRow]:
+    """Return every offer that can be answered by one of the volunteers."""
+    return await _offers(
+        uow,
+        OFFER + "AND volunteer_id = ANY ($2::uuid[]) AND state = 'offered' AND expires_at > $3 ORDER BY id",
+        list(volunteer_ids),
+        now,
+    )
 
 
 async def standing_for(uow: UnitOfWork, request_ids: Sequence[UUID]) -> list[OfferRow]:
@@ -273,6 +216,14 @@ async def take_back(uow: UnitOfWork, request_id: UUID, now: datetime) -> None:
         uow.community_id,
         request_id,
         now,
+    )
+
+
+async def take_turn_at_lapsing(uow: UnitOfWork) -> None:
+    """Wait until nobody else lets offers of the community lapse."""
+    connection = await uow.connection()
+    await connection.execute(
+        "SELECT pg_advisory_xact_lock(hashtext('bank.offers.lapse'), $1)", uow.community_id
     )
 
 

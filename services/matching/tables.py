@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from sqlalchemy import CheckConstraint, Index, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
+from pointsbank.domain.free_hours import ExceptionKind
 from pointsbank.domain.offer import OfferState
 from pointsbank.platform.tables import BankTable, belongs_to, in_community, moment, one_of, word
 
@@ -30,14 +31,73 @@ class FreeHours(BankTable, table=True):
     to_minute: int
 
 
+class HoursExceptionRow(BankTable, table=True):
+    """A stretch of one local day in which a volunteer is away, or free besides; it may end a day later."""
+
+    __tablename__ = "hours_exceptions"
+    __table_args__ = (
+        belongs_to("people", "volunteer_id"),
+        one_of("kind", ExceptionKind),
+        CheckConstraint(
+            "0 <= from_minute AND from_minute < 1440 AND from_minute < to_minute "
+            "AND to_minute <= from_minute + 1440",
+            name="minutes",
+        ),
+    )
+    community_id: int = Field(primary_key=True)
+    volunteer_id: UUID = Field(primary_key=True)
+    day: date = Field(primary_key=True)
+    kind: str = word(primary_key=True)
+    from_minute: int = Field(primary_key=True)
+    to_minute: int
+
+
+class VolunteerLimits(BankTable, table=True):
+    """The most minutes a volunteer will give in a day and in a week; NULL: as the policy says."""
+
+    __tablename__ = "volunteer_limits"
+    __table_args__ = (
+        belongs_to("people", "volunteer_id"),
+        CheckConstraint("day_minutes BETWEEN 1 AND 1440", name="day_minutes"),
+        CheckConstraint("week_minutes BETWEEN 1 AND 10080", name="week_minutes"),
+    )
+    community_id: int = Field(primary_key=True)
+    volunteer_id: UUID = Field(primary_key=True)
+    day_minutes: int | None = Field(default=None)
+    week_minutes: int | None = Field(default=None)
+
+
+class ServedGrid(BankTable, table=True):
+    """A small grid a volunteer has named as one they serve; who names none serves those near home."""
+
+    __tablename__ = "served_grids"
+    __table_args__ = (
+        belongs_to("people", "volunteer_id"),
+        belongs_to("small_grids", "small_grid", key=("number",)),
+    )
+    community_id: int = Field(primary_key=True)
+    volunteer_id: UUID = Field(primary_key=True)
+    small_grid: int = Field(primary_key=True)
+
+
 class VolunteerSkill(BankTable, table=True):
-    """Something a volunteer can do that some kinds of service ask for."""
+    """Something a volunteer can do that some kinds of service ask for, with its proof and who has seen it."""
 
     __tablename__ = "volunteer_skills"
-    __table_args__ = (belongs_to("people", "volunteer_id"),)
+    __table_args__ = (
+        belongs_to("people", "volunteer_id"),
+        belongs_to("people", "verified_by"),
+        CheckConstraint("(verified_by IS NULL) = (verified_at IS NULL)", name="verified"),
+        CheckConstraint("verified_at IS NULL OR proof IS NOT NULL", name="verified_by_proof"),
+        CheckConstraint("verified_by <> volunteer_id", name="not_verified_by_oneself"),
+    )
     community_id: int = Field(primary_key=True)
     volunteer_id: UUID = Field(primary_key=True)
     skill: str = word(primary_key=True)
+    proof: str | None = word(200, default=None, nullable=True)
+    verified_by: UUID | None = Field(default=None)
+    verified_at: datetime | None = moment(nullable=True, default=None)
+    valid_until: date | None = Field(default=None)
 
 
 class PairingRun(BankTable, table=True):
@@ -55,7 +115,11 @@ class PairingRun(BankTable, table=True):
 
 
 class Offer(BankTable, table=True):
-    """A request offered to one volunteer; a request has at most one offer standing or accepted."""
+    """A request offered to one volunteer; a request has at most one offer standing or accepted.
+
+    starts_at, ends_at: the time that is offered, one of those the request allows. pairing_run_id: NULL where
+    no run made it (an urgent request's offer, what a volunteer took of their own accord).
+    """
 
     __tablename__ = "offers"
     __table_args__ = (
@@ -64,6 +128,7 @@ class Offer(BankTable, table=True):
         belongs_to("pairing_runs", "pairing_run_id"),
         one_of("state", OfferState),
         CheckConstraint("distance BETWEEN 0 AND 3", name="distance"),
+        CheckConstraint("ends_at > starts_at", name="period"),
         Index(
             "uq_offers_standing",
             "community_id",
@@ -79,6 +144,8 @@ class Offer(BankTable, table=True):
     volunteer_id: UUID
     pairing_run_id: UUID | None = Field(default=None)
     distance: int
+    starts_at: datetime = moment()
+    ends_at: datetime = moment()
     state: str = word(default=OfferState.OFFERED)
     offered_at: datetime = moment()
     expires_at: datetime = moment()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
+from pointsbank.domain.availability import Limits, Skill
+from pointsbank.domain.free_hours import FreeHour, HoursException
 from pointsbank.domain.grid import GridDistance
 from pointsbank.domain.offer import OfferState
 from pointsbank.domain.pairing import Blocked
@@ -27,12 +29,65 @@ class PairingRunInfo:
 
 @dataclass(frozen=True, slots=True)
 class OfferInfo:
-    """A request offered to a volunteer until ``expires_at``."""
+    """A request offered to a volunteer until ``expires_at``. starts_at, ends_at: the time offered."""
 
     id: UUID
     volunteer_id: UUID
     request: RequestInfo
     distance: GridDistance
+    starts_at: datetime
+    ends_at: datetime
     state: OfferState
     offered_at: datetime
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SkillInfo:
+    """A skill. needs_proof: by today's rules; counts: it may be relied upon today."""
+
+    skill: Skill
+    needs_proof: bool
+    counts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SkillToVerify:
+    """A proof that nobody has looked at yet."""
+
+    volunteer_id: UUID
+    name: str
+    skill: str
+    proof: str
+    valid_until: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class AvailabilityInfo:
+    """What a volunteer says of themselves.
+
+    exceptions: from today on. limits: as they wish; day_minutes, week_minutes: what counts by today's rules.
+    grids: as named; serves: what counts, those near home where none is named.
+    """
+
+    volunteer_id: UUID
+    hours: tuple[FreeHour, ...]
+    exceptions: tuple[HoursException, ...]
+    limits: Limits
+    day_minutes: int
+    week_minutes: int
+    grids: tuple[int, ...]
+    serves: tuple[int, ...]
+    languages: tuple[str, ...]
+    skills: tuple[SkillInfo, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Takeable:
+    """An open request a volunteer could take, and the start they could make that suits it best."""
+
+    request: RequestInfo
+    starts_at: datetime
+    ends_at: datetime
+    distance: GridDistance
+    value: int

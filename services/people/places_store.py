@@ -150,23 +150,51 @@ async def add_buildings(
         [building.small_grid for building in new],
         [building.name for building in new],
     )
+    await _measure(uow, new, places)
     known = {(building.place, building.name): building for building in await buildings(uow)}
     return [known[building.place_name, building.name] for building in new]
+
+
+async def _measure(uow: UnitOfWork, new: Sequence[NewBuilding], places: Mapping[str, UUID]) -> None:
+    """Note where those of the buildings stand of which it is told."""
+    told = [building for building in new if building.east_m is not None]
+    if not told:
+        return
+    connection = await uow.connection()
+    await connection.execute(
+        """
+        UPDATE bank.buildings b SET east_m = u.east_m, north_m = u.north_m
+          FROM unnest($2::uuid[], $3::text[], $4::int[], $5::int[]) AS u(place_id, name, east_m, north_m)
+         WHERE b.community_id = $1 AND b.place_id = u.place_id AND b.name = u.name
+        """,
+        uow.community_id,
+        [places[building.place_name] for building in told],
+        [building.name for building in told],
+        [building.east_m for building in told],
+        [building.north_m for building in told],
+    )
+
+
+BUILDING = """
+SELECT b.id, p.name AS place, b.name, b.small_grid, b.east_m, b.north_m
+  FROM bank.buildings b
+  JOIN bank.places p ON p.community_id = b.community_id AND p.id = b.place_id
+ WHERE b.community_id = $1
+"""
 
 
 async def buildings(uow: UnitOfWork) -> list[BuildingInfo]:
     """Return every building with the name of its place."""
     connection = await uow.connection()
-    rows = await connection.fetch(
-        """
-        SELECT b.id, p.name AS place, b.name, b.small_grid
-          FROM bank.buildings b
-          JOIN bank.places p ON p.community_id = b.community_id AND p.id = b.place_id
-         WHERE b.community_id = $1 ORDER BY p.name, b.name
-        """,
-        uow.community_id,
-    )
+    rows = await connection.fetch(BUILDING + "ORDER BY p.name, b.name", uow.community_id)
     return [BuildingInfo(**row) for row in rows]
+
+
+async def buildings_by_id(uow: UnitOfWork, ids: Collection[UUID]) -> dict[UUID, BuildingInfo]:
+    """Return those of ``ids`` that are buildings."""
+    connection = await uow.connection()
+    rows = await connection.fetch(BUILDING + "AND b.id = ANY ($2::uuid[])", uow.community_id, list(ids))
+    return {row["id"]: BuildingInfo(**row) for row in rows}
 
 
 async def known_buildings(uow: UnitOfWork, ids: Collection[UUID]) -> set[UUID]:

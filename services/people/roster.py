@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pointsbank.domain.errors import InvalidValue
 from pointsbank.domain.refusal import Refusal
-from pointsbank.domain.resident import Gender, PlaceKind
+from pointsbank.domain.resident import METRES_MAX, Gender, PlaceKind
 from pointsbank.domain.roles import Role
 from pointsbank.platform.cells import parse_day, parse_phone, parse_yes, plain
 from pointsbank.platform.database import Database, UnitOfWork
@@ -34,12 +34,15 @@ ROSTER_COLUMNS = (
     Column("building", ("楼栋", "building", "楼号", "栋")),
     Column("room", ("房号", "room", "门牌", "房间")),
     Column("small_grid", ("小网格", "small_grid", "网格", "grid")),
+    Column("east", ("东距", "east", "east_m")),
+    Column("north", ("北距", "north", "north_m")),
     Column("roles", ("角色", "roles", "身份", "role")),
     Column("number", ("编号", "number", "会员编号", "member_number")),
     Column("canteen", ("饭堂资格", "canteen", "长者饭堂")),
 )
 """A roster. Several roles are parted by commas, semicolons, slashes or spaces. A building that is not
-registered yet is registered in its small grid. Without a ``canteen`` column elders may eat at the canteen."""
+registered yet is registered in its small grid, ``east`` and ``north`` metres from the community's centre
+where both are told. Without a ``canteen`` column elders may eat at the canteen."""
 
 GENDERS = {
     "": Gender.UNKNOWN, "未知": Gender.UNKNOWN, "unknown": Gender.UNKNOWN,
@@ -63,6 +66,7 @@ PLACE_KINDS = {
     **{kind.value: kind for kind in PlaceKind},
 }  # fmt: skip
 LEADERS = frozenset({Role.BUILDING_LEADER, Role.GRID_LEADER})
+METRES = re.compile(r"-?\d{1,5}")
 PARTED = re.compile(r"[,，;；、/\s]+")
 FIELDS = {"born_on": "born", "member_number": "number"}
 """What the roster calls the fields that the people room names otherwise."""
@@ -83,6 +87,7 @@ class _Resident:
     building: str | None
     room: str | None
     grid: int | None
+    metres: tuple[int, int] | None
     roles: frozenset[Role]
     member_number: str | None
     canteen: bool
@@ -273,7 +278,11 @@ async def _register(uow: UnitOfWork, residents: Sequence[_Resident], known: _Kno
         places = {resident.place: resident for resident in new.values()}
         await service.add_places(uow, [NewPlace(r.place_kind, r.place or "") for r in places.values()])
         ids = await service.add_buildings(
-            uow, [NewBuilding(place, name, r.grid or 0) for (place, name), r in new.items()]
+            uow,
+            [
+                NewBuilding(place, name, r.grid or 0, *(r.metres or (None, None)))
+                for (place, name), r in new.items()
+            ],
         )
         known.ids.update(zip(new, ids, strict=True))
     await service.add_people(
@@ -311,6 +320,9 @@ def _read_row(row: SheetRow, known: _Known) -> _Resident | Refusal:
     place = _place_of(cells, roles, known)
     if isinstance(place, Refusal):
         return place
+    metres = _metres(cells["east"], cells["north"])
+    if isinstance(metres, Refusal):
+        return metres
     canteen = parse_yes(cells["canteen"]) if "canteen" in row.cells else Role.ELDER in roles
     if canteen is None:
         return Refusal("canteen", "not_yes_or_no")
@@ -326,6 +338,7 @@ def _read_row(row: SheetRow, known: _Known) -> _Resident | Refusal:
         building=cells["building"] or None,
         room=cells["room"] or None,
         grid=place.grid,
+        metres=metres,
         roles=roles,
         member_number=plain(cells["number"]) or None,
         canteen=canteen,
@@ -374,6 +387,19 @@ def _place_of(cells: dict[str, str], roles: frozenset[Role], known: _Known) -> _
     if grid is not None and not roles & LEADERS:
         return Refusal("building", "building_needed")
     return _Standing(kind, grid)
+
+
+def _metres(east: str, north: str) -> tuple[int, int] | Refusal | None:
+    told: list[int] = []
+    for column, text in (("east", plain(east)), ("north", plain(north))):
+        if text and not METRES.fullmatch(text):
+            return Refusal(column, "not_metres")
+        told += [int(text)] if text else []
+        if told and abs(told[-1]) > METRES_MAX:
+            return Refusal(column, "not_metres")
+    if len(told) == 1:
+        return Refusal("north" if east else "east", "both_coordinates")
+    return (told[0], told[1]) if told else None
 
 
 def _unfit(resident: _Resident, known: _Known) -> Refusal | None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from uuid import UUID
 
 from pointsbank.domain.errors import InvalidValue, NotFound
 from pointsbank.domain.grid import GridPlan
+from pointsbank.domain.resident import require_metres
 from pointsbank.domain.roles import READERS, Actor, Role
 from pointsbank.platform.clock import is_timezone, local_date
 from pointsbank.platform.database import Session, UnitOfWork
 from services.people import places_store, store
+from services.people.languages import languages_of, set_languages
 from services.people.tokens import (
     actor_by_session,
     end_session,
@@ -106,7 +108,8 @@ async def add_places(uow: UnitOfWork, places: Sequence[NewPlace]) -> list[UUID]:
 async def add_buildings(uow: UnitOfWork, buildings: Sequence[NewBuilding]) -> list[UUID]:
     """Register buildings and return their ids in order; one that is known keeps its id.
 
-    Raises InvalidValue for an unknown place or grid, or a known building said to stand in another grid.
+    Where a known one stands is as it is told now. Raises InvalidValue for an unknown place or grid, for
+    metres beyond ``METRES_MAX`` or of one direction only, or a known building said to stand in another grid.
     """
     grids = await places_store.grid_plan(uow)
     places = await places_store.place_ids(uow, sorted({building.place_name for building in buildings}))
@@ -116,6 +119,7 @@ async def add_buildings(uow: UnitOfWork, buildings: Sequence[NewBuilding]) -> li
             raise InvalidValue(field="place", rule="known_place")
         if building.small_grid not in grids.small_grids:
             raise InvalidValue(field="small_grid", rule="known_grid")
+        require_metres(building.east_m, building.north_m)
     added = await places_store.add_buildings(uow, buildings, places)
     if any(known.small_grid != asked.small_grid for known, asked in zip(added, buildings, strict=True)):
         raise InvalidValue(field="small_grid", rule="as_registered")
@@ -125,6 +129,11 @@ async def add_buildings(uow: UnitOfWork, buildings: Sequence[NewBuilding]) -> li
 async def buildings(uow: UnitOfWork) -> list[BuildingInfo]:
     """Return every building, in order of place and name."""
     return await places_store.buildings(uow)
+
+
+async def buildings_by_id(uow: UnitOfWork, ids: Collection[UUID]) -> dict[UUID, BuildingInfo]:
+    """Return those of ``ids`` that are buildings, by id."""
+    return await places_store.buildings_by_id(uow, ids)
 
 
 async def add_organisations(uow: UnitOfWork, names: Sequence[str]) -> None:
@@ -289,6 +298,7 @@ __all__ = [
     "add_people",
     "add_places",
     "buildings",
+    "buildings_by_id",
     "check_person",
     "communities",
     "community",
@@ -299,6 +309,7 @@ __all__ = [
     "grid_plan",
     "issue_sign_in_token",
     "known_content_keys",
+    "languages_of",
     "local_today",
     "lock_people",
     "open_session",
@@ -309,6 +320,7 @@ __all__ = [
     "people_with_role",
     "person",
     "search_people",
+    "set_languages",
     "sign_in_tokens",
     "small_grids",
     "view_person",

@@ -83,19 +83,29 @@ class Place(BankTable, table=True):
 
 
 class Building(BankTable, table=True):
-    """A building of a place; the small grid it stands in is the grid of who lives there."""
+    """A building of a place; the small grid it stands in is the grid of who lives there.
+
+    east_m, north_m: metres from the community's centre, where they are known.
+    """
 
     __tablename__ = "buildings"
     __table_args__ = (
         belongs_to("places", "place_id"),
         belongs_to("small_grids", "small_grid", key=("number",)),
         UniqueConstraint("community_id", "place_id", "name"),
+        CheckConstraint(
+            "(east_m IS NULL) = (north_m IS NULL) AND east_m BETWEEN -50000 AND 50000 "
+            "AND north_m BETWEEN -50000 AND 50000",
+            name="metres",
+        ),
     )
     community_id: int = Field(primary_key=True)
     id: UUID = Field(primary_key=True)
     place_id: UUID
     small_grid: int
     name: str = word(60)
+    east_m: int | None = Field(default=None)
+    north_m: int | None = Field(default=None)
 
 
 class Person(BankTable, table=True):
@@ -126,6 +136,19 @@ class Person(BankTable, table=True):
     canteen_eligible: bool = Field(default=False)
     created_at: datetime = moment()
     content_key: bytes | None = Field(default=None, sa_type=LargeBinary, nullable=True)
+
+
+class SpokenLanguage(BankTable, table=True):
+    """A language a person speaks, by its code (``yue``, ``cmn`` …)."""
+
+    __tablename__ = "spoken_languages"
+    __table_args__ = (
+        belongs_to("people", "person_id"),
+        CheckConstraint("language ~ '^[a-z]{2,3}(-[a-z0-9]{2,8}){0,2}$'", name="language"),
+    )
+    community_id: int = Field(primary_key=True)
+    person_id: UUID = Field(primary_key=True)
+    language: str = word(20, primary_key=True)
 
 
 class PersonRole(BankTable, table=True):

@@ -41,11 +41,16 @@ class NewPlace:
 
 @dataclass(frozen=True, slots=True)
 class NewBuilding:
-    """A building to register in the place of that name. Names are unique within a place."""
+    """A building to register in the place of that name. Names are unique within a place.
+
+    east_m, north_m: metres from the community's centre, both or neither.
+    """
 
     place_name: str
     name: str
     small_grid: int
+    east_m: int | None = None
+    north_m: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,8 @@ class BuildingInfo:
     place: str
     name: str
     small_grid: int
+    east_m: int | None = None
+    north_m: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,7 @@ async def test_a_coordinator_asks_and_orders_for_an_elder(
     assert (await coordinator.get(f"/help-requests/{request_id}")).json()["state"] == "cancelled"
 
 
-async def test_a_declined_offer_opens_the_request_again(
+async def test_a_declined_offer_puts_the_request_to_the_next_volunteer(
     elder: Caller, volunteer: Caller, second_volunteer: Caller, coordinator: Caller, clock: FixedClock
 ) -> None:
     await ask(elder, clock)
@@ -134,7 +134,7 @@ async def test_a_declined_offer_opens_the_request_again(
     again = await who.post(f"/offers/{offer['id']}/accept")
     assert (again.status_code, again.json()["code"]) == (409, "wrong_state")
     board = (await coordinator.get("/board")).json()["items"]
-    assert sum(line["open"] for line in board) == 1
+    assert sum(line["offered"] for line in board) == 1
     assert [run["paired"] for run in (await coordinator.get("/pairing-runs")).json()["items"]] == [1]
 
 

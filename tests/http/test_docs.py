@@ -15,7 +15,7 @@ from litestar import Litestar
 from litestar.routes import HTTPRoute
 from pydantic import BaseModel
 
-from api.http import care, decisions, giving, people, redemptions, settlement
+from api.http import availability, care, decisions, giving, people, redemptions, settlement
 from api.openapi import CHANGES, STATIC, document
 from tests.http.conftest import Caller
 
@@ -110,6 +110,11 @@ async def test_bodies_refuse_unknown_fields_and_their_examples_are_taken(told: d
         giving.Donate,
         decisions.Propose,
         decisions.ProposePolicy,
+        availability.SayAvailability,
+        availability.SayLanguages,
+        availability.SkillProof,
+        availability.VerifySkill,
+        availability.TakeRequest,
     ]
     for body in bodies:
         shape = told["components"]["schemas"][body.__name__]

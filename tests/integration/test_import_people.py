@@ -96,6 +96,29 @@ async def test_wrong_rows_are_refused_by_column_and_rule_and_their_neighbour_is_
     assert "测试戌" in await everybody(community)
 
 
+async def test_a_new_building_stands_where_the_roster_says_or_is_refused(
+    community: Database, tmp_path: Path
+) -> None:
+    header = ("姓名", "小区", "楼栋", "小网格", "东距", "北距")
+    rows = [
+        ("测试甲", "样例小区", "7栋", "1", "120", "-35"),
+        ("测试乙", "样例小区", "8栋", "1", "120", ""),
+        ("测试丙", "样例小区", "8栋", "1", "", "-35"),
+        ("测试丁", "样例小区", "8栋", "1", "1.5", "0"),
+        ("测试戊", "样例小区", "8栋", "1", "0", "50001"),
+    ]
+    imported = await import_roster(community, write_csv(tmp_path / "list.csv", header, rows))
+    assert [(row.refusal.field, row.refusal.code) for row in imported.refused] == [
+        ("north", "both_coordinates"),
+        ("east", "both_coordinates"),
+        ("east", "not_metres"),
+        ("north", "not_metres"),
+    ]
+    async with community.unit_of_work(1) as uow:
+        (building,) = await people.buildings(uow)
+    assert (building.east_m, building.north_m) == (120, -35)
+
+
 async def test_two_rows_with_one_number_are_told_apart_before_anything_is_written(
     community: Database, tmp_path: Path
 ) -> None:

@@ -159,24 +159,24 @@ async def test_another_communitys_offer_is_not_found(bank: Database, world: Worl
         assert (await matching.run_pairing(uow)).paired == 0
 
 
-async def test_a_declined_request_goes_to_the_next_volunteer_and_then_to_nobody(
+async def test_a_declined_request_goes_to_the_next_volunteer_at_once_and_then_to_nobody(
     bank: Database, world: World
 ) -> None:
     request = await ask_for_help(bank, world)
-    for person, distance in (
-        (world.volunteer, GridDistance.SAME_SMALL),
-        (world.second_volunteer, GridDistance.SAME_BIG),
+    assert (await pair(bank)).paired == 1
+    for person, distance, then in (
+        (world.volunteer, GridDistance.SAME_SMALL, RequestState.OFFERED),
+        (world.second_volunteer, GridDistance.SAME_BIG, RequestState.OPEN),
     ):
-        assert (await pair(bank)).paired == 1
         (offer,) = await offers_of(bank, person)
         assert offer.distance is distance
         async with bank.unit_of_work(1) as uow:
             await matching.decline_offer(uow, person.actor, offer.id)
-        assert await state_of(bank, request) is RequestState.OPEN
+        assert await state_of(bank, request) is then
     assert (await pair(bank)).blocked == {request.id: {Blocked.EXCLUDED: 2}}
 
 
-async def test_an_unanswered_offer_lapses_and_the_request_goes_on(
+async def test_an_unanswered_offer_lapses_and_the_request_goes_on_at_once(
     bank: Database, clock: FixedClock, world: World
 ) -> None:
     request = await ask_for_help(bank, world, starts_in=timedelta(days=5))
@@ -190,10 +190,12 @@ async def test_an_unanswered_offer_lapses_and_the_request_goes_on(
         assert refused.value.state == "lapsed"
         assert await jobs.lapse_offers(uow) == 1
         assert await jobs.lapse_offers(uow) == 0
-    assert await state_of(bank, request) is RequestState.OPEN
+    assert await state_of(bank, request) is RequestState.OFFERED
+    (offer,) = await offers_of(bank, world.second_volunteer)
+    clock.move_to(offer.expires_at)
     async with bank.unit_of_work(1) as uow:
-        assert await jobs.pair_open_requests(uow) == 1
-    assert len(await offers_of(bank, world.second_volunteer)) == 1
+        assert await jobs.lapse_offers(uow) == 1
+    assert await state_of(bank, request) is RequestState.OPEN
 
 
 async def test_an_offer_of_a_cancelled_request_cannot_be_accepted(bank: Database, world: World) -> None:
@@ -276,9 +278,9 @@ async def test_the_database_refuses_a_second_standing_offer(bank: Database, worl
         with pytest.raises(asyncpg.UniqueViolationError, match="uq_offers_standing"):
             await (await uow.connection()).execute(
                 "INSERT INTO bank.offers (community_id, id, help_request_id, volunteer_id, distance, state, "
-                "offered_at, expires_at) SELECT community_id, gen_random_uuid(), help_request_id, "
-                "volunteer_id, distance, 'offered', offered_at, expires_at FROM bank.offers "
-                "WHERE community_id = 1"
+                "starts_at, ends_at, offered_at, expires_at) "
+                "SELECT community_id, gen_random_uuid(), help_request_id, volunteer_id, distance, 'offered', "
+                "starts_at, ends_at, offered_at, expires_at FROM bank.offers WHERE community_id = 1"
             )
 
 

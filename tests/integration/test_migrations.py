@@ -16,7 +16,9 @@ from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
 from pointsbank.platform.roles import DatabaseUnfit
 from services.ledger import service
+from services.matching import service as matching
 from tests.ledgers import NOON, bare_ledger, entry, grant
+from tests.worlds import ask_for_help, small_world
 
 
 async def test_a_schema_at_an_unknown_revision_is_refused_by_name_and_untouched(owner_url: str) -> None:
@@ -53,6 +55,28 @@ async def test_histories_are_reckoned_from_the_lines_of_an_older_journal(
     assert "debit_before" not in (await _rows(owner_url))[0][0]
     await asyncio.to_thread(migrations.upgrade, owner_url, "services:migrations")
     assert await _rows(owner_url) == recorded
+    assert await asyncio.to_thread(migrations.check, owner_url, "services:migrations") == []
+
+
+async def test_offers_of_before_get_their_requests_time_and_go_back_without_it(
+    database: Database, owner_url: str
+) -> None:
+    database.clock = FixedClock(NOON)
+    world = await small_world(database)
+    request = await ask_for_help(database, world)
+    async with database.unit_of_work(1) as uow:
+        await matching.run_pairing(uow)
+        await matching.prove_skill(uow, world.volunteer.actor, world.volunteer.id, "repair", proof="T1")
+    await database.close()
+    owner = await asyncpg.connect(owner_url)
+    try:
+        await asyncio.to_thread(migrations.downgrade, owner_url, "services:migrations", "0005")
+        assert await owner.fetchval("SELECT count(*) FROM bank.volunteer_skills WHERE skill = 'repair'") == 2
+        await asyncio.to_thread(migrations.upgrade, owner_url, "services:migrations")
+        offer = await owner.fetchrow("SELECT starts_at, ends_at FROM bank.offers")
+        assert tuple(offer) == (request.starts_at, request.ends_at)
+    finally:
+        await owner.close()
     assert await asyncio.to_thread(migrations.check, owner_url, "services:migrations") == []
 
 

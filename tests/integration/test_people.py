@@ -332,3 +332,30 @@ async def test_thousands_of_people_are_taken_in_at_once(database: Database) -> N
         assert len(set(ids)) == 6_000
         found = await people.people_by_id(uow, [ids[0], ids[-1]])
     assert [found[ids[0]].name, found[ids[-1]].name] == ["测试0", "测试5999"]
+
+
+async def test_a_building_stands_where_it_was_told_last(database: Database) -> None:
+    await small_world(database)
+    async with database.unit_of_work(1) as uow:
+        before = await people.add_buildings(uow, [NewBuilding("测试小区", "1栋", 1, 120, -40)])
+        assert (await people.buildings_by_id(uow, before))[before[0]].north_m == -40
+        assert await people.add_buildings(uow, [NewBuilding("测试小区", "1栋", 1)]) == before
+        told = (await people.buildings_by_id(uow, before))[before[0]]
+    assert (told.east_m, told.north_m) == (120, -40)
+
+
+@pytest.mark.parametrize("metres", [(1, None), (None, 1), (50_001, 0), (0, -50_001)])
+async def test_a_building_stands_nowhere_by_half_or_beyond_the_world(
+    database: Database, owner_url: str, metres: tuple[int | None, int | None]
+) -> None:
+    await small_world(database)
+    with pytest.raises(InvalidValue) as refused:
+        async with database.unit_of_work(1) as uow:
+            await people.add_buildings(uow, [NewBuilding("测试小区", "9栋", 1, *metres)])
+    assert refused.value.field == "metres"
+    owner = await asyncpg.connect(owner_url)
+    try:
+        with pytest.raises(asyncpg.CheckViolationError, match="ck_buildings_metres"):
+            await owner.execute("UPDATE bank.buildings SET east_m = $1, north_m = $2", *metres)
+    finally:
+        await owner.close()

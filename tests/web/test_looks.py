@@ -34,6 +34,7 @@ DESK_PAGES = (
     "/books/account",
     "/books/settlement",
     "/confirm",
+    "/coordinator/skills",
 )
 VOLUNTEERS_PAGES = ("/volunteer", "/volunteer/hours")
 

@@ -18,16 +18,19 @@ import services
 from api import rules
 from api.errors import STATUSES
 from api.http.books import StatementOf
+from api.web.availability import PARTS_OF_DAY
 from api.web.orders import REASONS
 from api.web.pages import DONE, TEMPLATES
-from api.web.volunteer import PARTS_OF_DAY
 from api.web.words import catalogues
 from pointsbank.domain.accounts import AccountKind, Commodity
+from pointsbank.domain.availability import LANGUAGES
 from pointsbank.domain.decision import DecisionKind, DecisionReason
 from pointsbank.domain.errors import DomainError, InvalidValue
+from pointsbank.domain.free_hours import ExceptionKind
 from pointsbank.domain.grid import GridDistance
 from pointsbank.domain.help_request import RequestState
 from pointsbank.domain.journal import EntryKind, InsufficientPoints, SourceKind
+from pointsbank.domain.pairing.rules import Blocked
 from pointsbank.domain.policy import DEFAULT_POLICY
 from pointsbank.domain.redemption import RedemptionState
 from pointsbank.domain.roles import Role
@@ -45,6 +48,10 @@ FAMILIES: dict[str, list[str]] = {
     "ask.step.": ["kind", "day", "time", "check"],
     "decision.": list(DecisionKind),
     "decision_reason.": list(DecisionReason),
+    "blocked.": list(Blocked),
+    "exception.": list(ExceptionKind),
+    "skill.": sorted({kind["skill"] for kind in DEFAULT_POLICY["kinds"].values() if "skill" in kind}),
+    "spoken.": list(LANGUAGES),
     "commodity.": [each.lower() for each in Commodity],
     "difference.": list(DifferenceKind),
     "distance.": [each.name.lower() for each in GridDistance],

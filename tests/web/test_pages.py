@@ -275,6 +275,62 @@ async def test_free_hours_are_saved_and_finer_ones_kept(
         assert await matching.free_hours_of(uow, who.id) == [finer, FreeHour(2, 720, 1080)]
 
 
+async def test_a_volunteer_says_what_is_otherwise_how_much_where_and_in_which_languages(
+    site: Site, browser: Browser, visits: list[Visit]
+) -> None:
+    who = site.world.volunteer
+    volunteer = await open_browser(site, browser, visits, javascript=False, width=360)
+    await volunteer.sign_in(who)
+    await volunteer.go("/volunteer/hours")
+    await volunteer.page.fill("#day", "2026-03-05")
+    await volunteer.press("加上")
+    assert "3月5日" in await volunteer.text()
+    await volunteer.page.fill("#day", "2026-03-06")
+    await volunteer.page.select_option("#kind", "free")
+    await volunteer.page.fill("#from", "22:00")
+    await volunteer.page.fill("#to", "01:00")
+    await volunteer.press("加上")
+    assert "22:00–01:00" in await volunteer.text()
+    await volunteer.page.fill("#day_hours", "1.5")
+    await volunteer.page.uncheck("input[name='grid'][value='5']")
+    await volunteer.page.check("input[name='language'][value='toi']")
+    await volunteer.page.click("#service button")
+    await volunteer.page.fill("#proof-1", "陪诊证 7")
+    await volunteer.press("交给社工核实")
+    assert "等社工核实：陪诊证 7" in await volunteer.text()
+    async with site.database.unit_of_work(site.world.community_id) as uow:
+        told = await matching.availability_of(uow, who.actor, who.id)
+    assert [(each.day.day, each.from_minute, each.to_minute) for each in told.exceptions] == [
+        (5, 0, 1440),
+        (6, 1320, 1500),
+    ]
+    assert (told.day_minutes, told.limits.week_minutes) == (90, None)
+    assert (told.serves, told.languages) == ((1, 2, 3, 4), ("toi",))
+    desk = await open_browser(site, browser, visits, javascript=False)
+    await desk.sign_in(site.world.coordinator)
+    await desk.go("/coordinator/skills")
+    await desk.press("已看过，核实")
+    assert "没有等核实的技能" in await desk.text()
+    await volunteer.go("/volunteer/hours")
+    assert "已核实：陪诊证 7" in await volunteer.text()
+
+
+async def test_a_volunteer_takes_a_request_that_nobody_was_offered(
+    site: Site, browser: Browser, visits: list[Visit]
+) -> None:
+    request = await ask_for_help(site.database, site.world)
+    volunteer = await open_browser(site, browser, visits, javascript=False, width=360)
+    await volunteer.sign_in(site.world.volunteer)
+    assert site.world.elder.name not in await volunteer.text()
+    await volunteer.press("我来接")
+    assert site.world.elder.name in await volunteer.text()
+    async with program(site, site.world.second_volunteer) as client:
+        key = {"key": "11111111-1111-4111-8111-111111111111"}
+        lost = await client.post(f"/volunteer/requests/{request.id}/take", data=key)
+    assert lost.status_code == 409
+    assert "我来接" not in lost.text
+
+
 async def test_the_language_is_chosen_once_and_stays(
     site: Site, browser: Browser, visits: list[Visit]
 ) -> None:

@@ -1,0 +1,195 @@
+"""Offers: a request put to one volunteer, answered, lapsed, and put to the next at once.
+
+Locks are taken in one order: offer, then what the care room locks, the volunteer's person row last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from pointsbank.domain.errors import NotFound, WrongState
+from pointsbank.domain.grid import GridDistance
+from pointsbank.domain.help_request import RequestState
+from pointsbank.domain.offer import OfferState
+from pointsbank.domain.pairing.instance import URGENCY_MAX
+from pointsbank.domain.roles import STAFF, Actor
+from pointsbank.platform.database import UnitOfWork
+from pointsbank.platform.ids import uuid7
+from services.care import service as care
+from services.care.service import RequestInfo, VisitInfo
+from services.matching import store
+from services.matching.candidates import Candidate, candidates_for, judge
+from services.matching.planning import frame_for, wishes_of
+from services.matching.store import NewOffer
+from services.matching.views import OfferInfo
+from services.people import service as people
+
+LAPSE_MAX = 500
+CASCADE_MAX = 50
+"""Lapsed requests one sweep puts to the next volunteer, most urgent first; the rest wait for the next run."""
+
+TRIES_MAX = 5
+"""Candidates an offer is tried with: others may be promised elsewhere while they are looked at."""
+
+
+async def offer_if_urgent(uow: UnitOfWork, request: RequestInfo) -> RequestInfo:
+    """Offer a request to the best candidate at once if it is urgent, and return it as it then stands."""
+    if request.urgency < URGENCY_MAX or not await offer_now(uow, request.id):
+        return request
+    return (await care.requests_by_id(uow, [request.id]))[request.id]
+
+
+async def offer_now(uow: UnitOfWork, request_id: UUID) -> bool:
+    """Offer an open request to the best candidate, without a run; tell whether there is one.
+
+    A request for several carers is left to a run. For callers that have decided who may. Raises NotFound.
+    """
+    request = (await care.requests_by_id(uow, [request_id])).get(request_id)
+    if request is None:
+        raise NotFound(what="help_request")
+    if request.state is not RequestState.OPEN or wishes_of(request).carers > 1:
+        return False
+    if wishes_of(request).latest_start <= uow.clock.now():
+        return False
+    for candidate in await candidates_for(uow, request_id, TRIES_MAX):
+        free = await still_free(uow, request, candidate.volunteer_id)
+        if free is not None:
+            await _offer(uow, request, free)
+            return True
+    return False
+
+
+async def still_free(uow: UnitOfWork, request: RequestInfo, volunteer_id: UUID) -> Candidate | None:
+    """Lock a volunteer against other promises, and return them as a candidate if they still are one."""
+    await people.lock_people(uow, [volunteer_id])
+    frame = await frame_for(uow, [request], now=uow.clock.now())
+    volunteers = await people.people_by_id(uow, [volunteer_id])
+    return next(iter(await judge(uow, frame, request, volunteers)), None)
+
+
+async def _offer(uow: UnitOfWork, request: RequestInfo, candidate: Candidate) -> None:
+    await care.mark_offered(uow, request.id)
+    now = uow.clock.now()
+    frame = await frame_for(uow, [request], now=now)
+    policy = frame.policies.for_kind(request.kind, frame.days[0])
+    minutes = policy.offer_minutes
+    if request.urgency == URGENCY_MAX:
+        minutes = min(minutes, frame.rules.urgent_offer_minutes)
+    until = now + timedelta(minutes=minutes)
+    await store.insert_offers(uow, None, [offer_of(request, candidate, until=min(until, candidate.start))])
+
+
+async def offers_of(uow: UnitOfWork, volunteer_id: UUID) -> list[OfferInfo]:
+    """Return the offers a volunteer can answer now, soonest visit first."""
+    found = [
+        offer
+        for offer in await _offers(uow, await store.standing_of(uow, volunteer_id, uow.clock.now()))
+        if offer.request.state == RequestState.OFFERED
+    ]
+    return sorted(found, key=lambda offer: (offer.starts_at, offer.id))
+
+
+async def standing_offers(uow: UnitOfWork, request_ids: Sequence[UUID]) -> dict[UUID, OfferInfo]:
+    """Return the offer that stands or was accepted for each of the requests that has one."""
+    offers = await _offers(uow, await store.standing_for(uow, request_ids))
+    return {offer.request.id: offer for offer in offers}
+
+
+async def accept_offer(uow: UnitOfWork, actor: Actor, offer_id: UUID) -> VisitInfo:
+    """Accept an offer: exactly one who tries succeeds, and the visit is planned.
+
+    By the volunteer, or a coordinator who is told by phone. Raises NotFound, NotAllowed, WrongState
+    (answered before, expired, or the request was cancelled), OverlappingVisit.
+    """
+    offer = await _offer_for(uow, actor, offer_id, action="accept")
+    await _answer(uow, offer_id, OfferState.ACCEPTED)
+    return await care.plan_visit(uow, offer["help_request_id"], offer["volunteer_id"])
+
+
+async def decline_offer(uow: UnitOfWork, actor: Actor, offer_id: UUID) -> None:
+    """Decline an offer: the request goes to the next candidate at once, or is open again if there is none.
+
+    By the volunteer, or a coordinator who is told by phone. Raises NotFound, NotAllowed, WrongState.
+    """
+    offer = await _offer_for(uow, actor, offer_id, action="decline")
+    await _answer(uow, offer_id, OfferState.DECLINED)
+    if await care.reopen_offered(uow, [offer["help_request_id"]]):
+        await offer_now(uow, offer["help_request_id"])
+
+
+async def withdraw(uow: UnitOfWork, actor: Actor, visit_id: UUID) -> None:
+    """Take back an accepted offer before the visit: the visit is cancelled, the request open again.
+
+    By the volunteer or a coordinator. Raises NotFound, NotAllowed, WrongState.
+    """
+    visit = await care.cancel_visit(uow, actor, visit_id)
+    if visit.help_request_id is not None:
+        await store.take_back(uow, visit.help_request_id, uow.clock.now())
+
+
+async def lapse_offers(uow: UnitOfWork) -> int:
+    """Let unanswered offers lapse, put their requests to the next candidates, and return how many lapsed.
+
+    Those without another candidate, and those beyond ``CASCADE_MAX``, are open again.
+    """
+    await store.take_turn_at_lapsing(uow)
+    ids = await store.lapse(uow, uow.clock.now(), LAPSE_MAX)
+    await care.reopen_offered(uow, ids)
+    requests = (await care.requests_by_id(uow, ids)).values()
+    waiting = [request for request in requests if request.state is RequestState.OPEN]
+    waiting.sort(key=lambda request: (-request.urgency, request.starts_at, request.id))
+    for request in waiting[:CASCADE_MAX]:
+        await offer_now(uow, request.id)
+    return len(ids)
+
+
+def offer_of(request: RequestInfo, candidate: Candidate, *, until: datetime) -> NewOffer:
+    """Return the offer of a request to a candidate."""
+    return NewOffer(
+        id=uuid7(),
+        request_id=request.id,
+        volunteer_id=candidate.volunteer_id,
+        distance=candidate.distance,
+        starts_at=candidate.start,
+        ends_at=candidate.start + timedelta(minutes=wishes_of(request).minutes),
+        expires_at=until,
+    )
+
+
+async def _offer_for(uow: UnitOfWork, actor: Actor, offer_id: UUID, *, action: str) -> store.OfferRow:
+    offer = await store.offer(uow, offer_id)
+    if offer is None:
+        raise NotFound(what="offer")
+    actor.require_self_or(offer["volunteer_id"], *STAFF, action=f"{action}_offer")
+    return offer
+
+
+async def _answer(uow: UnitOfWork, offer_id: UUID, state: OfferState) -> None:
+    """Compare and set: of all who answer an offer at once, one finds it standing."""
+    action = "accept" if state is OfferState.ACCEPTED else "decline"
+    if await store.answer(uow, offer_id, state, uow.clock.now()):
+        return
+    offer = await store.offer(uow, offer_id)
+    assert offer is not None
+    found = OfferState.LAPSED if offer["state"] == OfferState.OFFERED else offer["state"]
+    raise WrongState(what="offer", state=found, action=action)
+
+
+async def _offers(uow: UnitOfWork, rows: Sequence[store.OfferRow]) -> list[OfferInfo]:
+    requests = await care.requests_by_id(uow, [row["help_request_id"] for row in rows])
+    return [
+        OfferInfo(
+            id=row["id"],
+            volunteer_id=row["volunteer_id"],
+            request=requests[row["help_request_id"]],
+            distance=GridDistance(row["distance"]),
+            starts_at=row["starts_at"],
+            ends_at=row["ends_at"],
+            state=OfferState(row["state"]),
+            offered_at=row["offered_at"],
+            expires_at=row["expires_at"],
+        )
+        for row in rows
+    ]
