@@ -152,6 +152,7 @@ STATUSES: Mapping[str, int] = {
     "route_not_found": 404,
     "method_not_allowed": 405,
     "daily_limit_reached": 409,
+    "duplicate_request": 409,
     "gift_limit": 409,
     "giving_not_enabled": 409,
     "hold_expired": 409,

@@ -105,6 +105,16 @@ Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "
 """A calendar day in the community's time zone."""
 
 
+def _flag(value: object) -> bool:
+    if type(value) is not bool:
+        raise _broken("true_or_false")
+    return value
+
+
+Flag = Annotated[bool, BeforeValidator(_flag), WithJsonSchema({"type": "boolean"})]
+"""A JSON ``true`` or ``false``, and nothing that is only taken for one."""
+
+
 def text(longest: int) -> StringConstraints:
     """Return what makes a text of 1 to ``longest`` characters, trimmed, without control codes."""
     return StringConstraints(strip_whitespace=True, min_length=1, max_length=longest, pattern=PRINTABLE)

@@ -127,6 +127,7 @@ async def run_pairing(
     volunteers = await _free_volunteers(uow, requests)
     grids = await people.grid_plan(uow)
     asked = await store.asked_before(uow, [request.id for request in requests])
+    never = await care.excluded_volunteers(uow, [request.elder_id for request in requests])
     wanted = [
         OpenRequest(
             id=request.id,
@@ -136,7 +137,7 @@ async def run_pairing(
             asked_at=request.asked_at,
             urgency=request.urgency,
             skill=policies[request.id].kind(request.kind).skill,
-            excluded=asked.get(request.id, frozenset()),
+            excluded=asked.get(request.id, frozenset()) | never[request.elder_id],
         )
         for request in requests
     ]

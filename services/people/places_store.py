@@ -169,6 +169,22 @@ async def buildings(uow: UnitOfWork) -> list[BuildingInfo]:
     return [BuildingInfo(**row) for row in rows]
 
 
+async def buildings_by_id(uow: UnitOfWork, ids: Collection[UUID]) -> dict[UUID, BuildingInfo]:
+    """Return those of ``ids`` that are buildings."""
+    connection = await uow.connection()
+    rows = await connection.fetch(
+        """
+        SELECT b.id, p.name AS place, b.name, b.small_grid
+          FROM bank.buildings b
+          JOIN bank.places p ON p.community_id = b.community_id AND p.id = b.place_id
+         WHERE b.community_id = $1 AND b.id = ANY ($2::uuid[])
+        """,
+        uow.community_id,
+        list(ids),
+    )
+    return {row["id"]: BuildingInfo(**row) for row in rows}
+
+
 async def known_buildings(uow: UnitOfWork, ids: Collection[UUID]) -> set[UUID]:
     """Return those of ``ids`` that are buildings."""
     connection = await uow.connection()

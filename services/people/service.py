@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from uuid import UUID
 
@@ -125,6 +125,16 @@ async def add_buildings(uow: UnitOfWork, buildings: Sequence[NewBuilding]) -> li
 async def buildings(uow: UnitOfWork) -> list[BuildingInfo]:
     """Return every building, in order of place and name."""
     return await places_store.buildings(uow)
+
+
+async def buildings_by_id(uow: UnitOfWork, ids: Collection[UUID]) -> dict[UUID, BuildingInfo]:
+    """Return those of ``ids`` that are buildings of the community."""
+    return await places_store.buildings_by_id(uow, ids)
+
+
+async def households(uow: UnitOfWork, ids: Sequence[UUID]) -> dict[UUID, frozenset[UUID]]:
+    """Return, for each of ``ids`` who does not live alone, who else is registered in the same room."""
+    return await store.households(uow, ids)
 
 
 async def add_organisations(uow: UnitOfWork, names: Sequence[str]) -> None:
@@ -289,6 +299,7 @@ __all__ = [
     "add_people",
     "add_places",
     "buildings",
+    "buildings_by_id",
     "check_person",
     "communities",
     "community",
@@ -297,6 +308,7 @@ __all__ = [
     "forget_tokens",
     "grant_role",
     "grid_plan",
+    "households",
     "issue_sign_in_token",
     "known_content_keys",
     "local_today",

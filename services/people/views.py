@@ -57,6 +57,11 @@ class BuildingInfo:
     name: str
     small_grid: int
 
+    @property
+    def label(self) -> str:
+        """Place and building, as a neighbour would say it."""
+        return f"{self.place} {self.name}"
+
 
 @dataclass(frozen=True, slots=True)
 class NewPerson:
