@@ -11,7 +11,7 @@ from litestar.params import FromPath, QueryParameter
 
 from api.auth import SIGNED_IN, may
 from api.dependencies import SignedIn, change, read
-from api.http import help_requests
+from api.http import help_requests, series, ties
 from api.http.wire import (
     PAGE_DEFAULT,
     AfterId,
@@ -153,6 +153,8 @@ router = Router(
     "/",
     route_handlers=[
         Router("/", route_handlers=help_requests.ROUTES, tags=["help requests"]),
+        Router("/", route_handlers=series.ROUTES, tags=["series"]),
+        Router("/", route_handlers=ties.ROUTES, tags=["family and exclusions"]),
         Router(
             "/", route_handlers=[visits, to_confirm, visit, check_in, check_out, confirm], tags=["visits"]
         ),

@@ -14,3 +14,8 @@ async def expire_requests(uow: UnitOfWork) -> int:
 async def escalate_waiting(uow: UnitOfWork) -> int:
     """Raise requests that wait too long, once each, and return how many."""
     return await service.escalate_waiting(uow)
+
+
+async def make_requests(uow: UnitOfWork) -> int:
+    """Make the requests of series that stand some days ahead, each once, and return how many."""
+    return await service.make_requests(uow)

@@ -21,6 +21,7 @@ from services.care.requests import (
     requests_in,
     requests_of_elder,
 )
+from services.care.series import ask_series, end_series, make_requests, series_of, skip_occurrence
 from services.care.ties import (
     confirm_family,
     elders_of,
@@ -77,6 +78,7 @@ __all__ = [
     "WaitingLine",
     "agree_starts",
     "ask",
+    "ask_series",
     "board",
     "cancel_request",
     "cancel_visit",
@@ -87,6 +89,7 @@ __all__ = [
     "earned_so_far",
     "elders_of",
     "end_family",
+    "end_series",
     "escalate_waiting",
     "exclude",
     "exclude_pair",
@@ -98,6 +101,7 @@ __all__ = [
     "is_family",
     "lift_exclusion",
     "lock_open_requests",
+    "make_requests",
     "mark_offered",
     "mark_offered_many",
     "plan_visit",
@@ -109,6 +113,8 @@ __all__ = [
     "requests_in",
     "requests_of_elder",
     "require_view",
+    "series_of",
+    "skip_occurrence",
     "speaks_for",
     "tell_family",
     "visit",

@@ -158,10 +158,12 @@ def said_by_refusals() -> set[str]:
                         keys.add(f"{keyword.arg}.{said}")
     words = {*rules.PYDANTIC_RULES.values(), *(rule for _, rule in rules.PARAMETER_RULES)}
     keys |= {f"rule.{rule_key(word.replace('{0}', '1'))}" for word in words}
-    wire = next(path for path in modules() if path.parts[-2:] == ("http", "wire.py"))
-    for node in ast.walk(ast.parse(wire.read_text())):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_broken":
-            keys |= {f"rule.{rule_key(word)}" for word in strings(node.args[0]) if word != "0"}
+    for path in modules():
+        if path.parts[-2] != "http":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "broken":
+                keys |= {f"rule.{rule_key(word)}" for word in strings(node.args[0]) if word != "0"}
     return keys
 
 
