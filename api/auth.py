@@ -112,7 +112,7 @@ def home_of(actor: Actor) -> str:
         return "/elder"
     if actor.has(Role.VOLUNTEER):
         return "/volunteer"
-    return "/confirm" if actor.has(Role.BUILDING_LEADER, Role.GRID_LEADER) else "/"
+    return "/confirm" if actor.has(Role.BUILDING_LEADER, Role.GRID_LEADER) else "/family"
 
 
 def _cookie(request: Request[Any, Any, State], value: str | None) -> Cookie:

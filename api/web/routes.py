@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from litestar import Router
 
-from api.web import audit, books, coordinator, decisions, elder, exports, home, orders, volunteer
+from api.web import (
+    asking,
+    audit,
+    books,
+    coordinator,
+    decisions,
+    elder,
+    exports,
+    family,
+    home,
+    orders,
+    volunteer,
+)
 
 web_router = Router(
     path="/",
     route_handlers=[
         *home.ROUTES,
         *elder.ROUTES,
+        *asking.ROUTES,
+        *family.ROUTES,
         *orders.ROUTES,
         *volunteer.ROUTES,
         *coordinator.ROUTES,

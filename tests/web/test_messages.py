@@ -18,17 +18,20 @@ import services
 from api import rules
 from api.errors import STATUSES
 from api.http.books import StatementOf
+from api.web.asking import LANGUAGES_ASKED, WHO
 from api.web.orders import REASONS
 from api.web.pages import DONE, TEMPLATES
 from api.web.volunteer import PARTS_OF_DAY
 from api.web.words import catalogues
 from pointsbank.domain.accounts import AccountKind, Commodity
+from pointsbank.domain.asked_time import Slot
 from pointsbank.domain.decision import DecisionKind, DecisionReason
 from pointsbank.domain.errors import DomainError, InvalidValue
 from pointsbank.domain.grid import GridDistance
 from pointsbank.domain.help_request import RequestState
 from pointsbank.domain.journal import EntryKind, InsufficientPoints, SourceKind
 from pointsbank.domain.policy import DEFAULT_POLICY
+from pointsbank.domain.preferences import Relation
 from pointsbank.domain.redemption import RedemptionState
 from pointsbank.domain.roles import Role
 from pointsbank.domain.settlement import DifferenceKind
@@ -43,6 +46,7 @@ EXPORT_COLUMNS = dict.fromkeys((*LINE_COLUMNS, *ACCOUNT_COLUMNS, *TRIAL_COLUMNS)
 FAMILIES: dict[str, list[str]] = {
     "account.": list(AccountKind),
     "ask.step.": ["kind", "day", "time", "check"],
+    "ask.who.": list(WHO),
     "decision.": list(DecisionKind),
     "decision_reason.": list(DecisionReason),
     "commodity.": [each.lower() for each in Commodity],
@@ -61,7 +65,7 @@ FAMILIES: dict[str, list[str]] = {
     "kind.": list(DEFAULT_POLICY["kinds"]),
     "language.": list(LOCALES),
     "method.": list(ConfirmationMethod),
-    "nav.": ["elder", "volunteer", "board", "people", "books", "audit", "settlement", "confirm"],
+    "nav.": ["elder", "volunteer", "board", "people", "books", "audit", "settlement", "confirm", "family"],
     "partner.": list(DEFAULT_POLICY["items"]),
     "reason.": sorted(REASONS),
     "request.next.": list(RequestState),
@@ -69,7 +73,10 @@ FAMILIES: dict[str, list[str]] = {
     "statement_of.": list(StatementOf),
     "redemption_state.": list(RedemptionState),
     "role.": list(Role),
+    "relation.": list(Relation),
+    "slot.": list(Slot),
     "source.": list(SourceKind),
+    "spoken.": list(LANGUAGES_ASKED),
     "visit_state.": list(VisitState),
     "voucher.next.": list(RedemptionState),
 }
