@@ -5,6 +5,7 @@ from __future__ import annotations
 from litestar import Router
 
 from api.web import (
+    asking,
     audit,
     availability,
     books,
@@ -12,6 +13,7 @@ from api.web import (
     decisions,
     elder,
     exports,
+    family,
     home,
     orders,
     volunteer,
@@ -22,6 +24,8 @@ web_router = Router(
     route_handlers=[
         *home.ROUTES,
         *elder.ROUTES,
+        *asking.ROUTES,
+        *family.ROUTES,
         *orders.ROUTES,
         *volunteer.ROUTES,
         *availability.ROUTES,

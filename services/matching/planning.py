@@ -51,14 +51,13 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """When and by whom a request may be served. slot: the visit may lie anywhere between the two starts.
+    """When and by whom a request may be served. A slot is a window: it serves more, and a time is agreed.
 
     gender: ``female`` or ``male``. building_id: where it is; None: where the elder lives.
     """
 
     earliest_start: datetime
     latest_start: datetime
-    slot: bool
     minutes: int
     gender: str | None
     gender_hard: bool
@@ -71,25 +70,29 @@ class Wishes:
 def wishes_of(request: RequestInfo) -> Wishes:
     """Return what a request says of its time and its carer."""
     return Wishes(
-        earliest_start=getattr(request, "earliest_start", request.starts_at),
-        latest_start=getattr(request, "latest_start", request.starts_at),
-        slot=getattr(request, "slot", None) is not None,
-        minutes=max(1, (request.ends_at - request.starts_at) // timedelta(minutes=1)),
-        gender=getattr(request, "gender_wanted", None),
-        gender_hard=getattr(request, "gender_hard", False),
-        language=getattr(request, "language_wanted", None),
-        same_carer=getattr(request, "same_carer", False),
-        carers=getattr(request, "carers", 1),
-        building_id=getattr(request, "building_id", None),
+        earliest_start=request.earliest_start,
+        latest_start=request.latest_start,
+        minutes=request.minutes,
+        gender=request.gender_wanted,
+        gender_hard=request.gender_hard,
+        language=request.language_wanted,
+        same_carer=request.same_carer,
+        carers=request.carers,
+        building_id=request.building_id,
     )
 
 
 async def excluded(uow: UnitOfWork, requests: Sequence[RequestInfo]) -> dict[UUID, frozenset[UUID]]:
     """Return, by request, the volunteers who must not be sent: here all join who know of any.
 
-    Those it was offered to before.
+    Those it was offered to before, and whom the elder will not have or lives with.
     """
-    return await store.asked_before(uow, [request.id for request in requests])
+    asked = await store.asked_before(uow, [request.id for request in requests])
+    never = await care.excluded_volunteers(uow, sorted({request.elder_id for request in requests}))
+    return {
+        request.id: asked.get(request.id, frozenset()) | never.get(request.elder_id, frozenset())
+        for request in requests
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,9 +285,9 @@ def _request(
         elder=str(request.elder_id),
         spot=spot,
         minutes=wishes.minutes,
-        starts=(first,) if wishes.slot else tuple(range(first, last + 1, START_EVERY)),
-        preferred=first if wishes.slot else frame.minute(request.starts_at),
-        blocks=wishes.minutes + (last - first if wishes.slot else 0),
+        starts=tuple(range(first, last + 1, START_EVERY)),
+        preferred=min(max(frame.minute(request.starts_at), first), last),
+        blocks=wishes.minutes,
         urgency=request.urgency,
         waited=max(0, (frame.now - request.asked_at) // timedelta(minutes=1)),
         carers=wishes.carers,

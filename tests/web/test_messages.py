@@ -18,11 +18,13 @@ import services
 from api import rules
 from api.errors import STATUSES
 from api.http.books import StatementOf
+from api.web.asking import WHO
 from api.web.availability import PARTS_OF_DAY
 from api.web.orders import REASONS
 from api.web.pages import DONE, TEMPLATES
 from api.web.words import catalogues
 from pointsbank.domain.accounts import AccountKind, Commodity
+from pointsbank.domain.asked_time import Slot
 from pointsbank.domain.availability import LANGUAGES
 from pointsbank.domain.decision import DecisionKind, DecisionReason
 from pointsbank.domain.errors import DomainError, InvalidValue
@@ -32,6 +34,7 @@ from pointsbank.domain.help_request import RequestState
 from pointsbank.domain.journal import EntryKind, InsufficientPoints, SourceKind
 from pointsbank.domain.pairing.rules import Blocked
 from pointsbank.domain.policy import DEFAULT_POLICY
+from pointsbank.domain.preferences import Relation
 from pointsbank.domain.redemption import RedemptionState
 from pointsbank.domain.roles import Role
 from pointsbank.domain.settlement import DifferenceKind
@@ -46,6 +49,7 @@ EXPORT_COLUMNS = dict.fromkeys((*LINE_COLUMNS, *ACCOUNT_COLUMNS, *TRIAL_COLUMNS)
 FAMILIES: dict[str, list[str]] = {
     "account.": list(AccountKind),
     "ask.step.": ["kind", "day", "time", "check"],
+    "ask.who.": list(WHO),
     "decision.": list(DecisionKind),
     "decision_reason.": list(DecisionReason),
     "blocked.": list(Blocked),
@@ -68,7 +72,7 @@ FAMILIES: dict[str, list[str]] = {
     "kind.": list(DEFAULT_POLICY["kinds"]),
     "language.": list(LOCALES),
     "method.": list(ConfirmationMethod),
-    "nav.": ["elder", "volunteer", "board", "people", "books", "audit", "settlement", "confirm"],
+    "nav.": ["elder", "volunteer", "board", "people", "books", "audit", "settlement", "confirm", "family"],
     "partner.": list(DEFAULT_POLICY["items"]),
     "reason.": sorted(REASONS),
     "request.next.": list(RequestState),
@@ -76,6 +80,8 @@ FAMILIES: dict[str, list[str]] = {
     "statement_of.": list(StatementOf),
     "redemption_state.": list(RedemptionState),
     "role.": list(Role),
+    "relation.": list(Relation),
+    "slot.": list(Slot),
     "source.": list(SourceKind),
     "visit_state.": list(VisitState),
     "voucher.next.": list(RedemptionState),
@@ -165,10 +171,12 @@ def said_by_refusals() -> set[str]:
                         keys.add(f"{keyword.arg}.{said}")
     words = {*rules.PYDANTIC_RULES.values(), *(rule for _, rule in rules.PARAMETER_RULES)}
     keys |= {f"rule.{rule_key(word.replace('{0}', '1'))}" for word in words}
-    wire = next(path for path in modules() if path.parts[-2:] == ("http", "wire.py"))
-    for node in ast.walk(ast.parse(wire.read_text())):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_broken":
-            keys |= {f"rule.{rule_key(word)}" for word in strings(node.args[0]) if word != "0"}
+    for path in modules():
+        if path.parts[-2] != "http":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "broken":
+                keys |= {f"rule.{rule_key(word)}" for word in strings(node.args[0]) if word != "0"}
     return keys
 
 
