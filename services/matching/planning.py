@@ -96,6 +96,15 @@ async def excluded(uow: UnitOfWork, requests: Sequence[RequestInfo]) -> dict[UUI
 
 
 @dataclass(frozen=True, slots=True)
+class Capped:
+    """A local day or week, of which only so much may be served; minutes from the origin."""
+
+    start: int
+    end: int
+    is_week: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """The time that a plan is made in. origin: minute 0, a local midnight, in UTC; days: those touched."""
 
@@ -132,6 +141,20 @@ class Frame:
         return (
             local_day(self.weeks[0], self.timezone)[0],
             local_day(self.weeks[-1] + timedelta(days=6), self.timezone)[1],
+        )
+
+    @property
+    def capped(self) -> tuple[Capped, ...]:
+        """The days touched, then the weeks."""
+        stretches = [(day, DAY, False) for day in self.days]
+        stretches += [(monday, timedelta(days=7), True) for monday in self.weeks]
+        return tuple(
+            Capped(
+                self.minute(local_day(first, self.timezone)[0]),
+                self.minute(local_day(first + length, self.timezone)[0]),
+                is_week,
+            )
+            for first, length, is_week in stretches
         )
 
     def minute(self, at: datetime) -> int:
@@ -198,7 +221,8 @@ async def instance_of(
         for request, known, barred in await _with_history(uow, requests)
     )
     told = await _told(uow, frame, housed, standing)
-    free = tuple(_volunteer(frame, person, told, buildings) for person in housed)
+    spans = frame.capped
+    free = tuple(_volunteer(frame, person, told, buildings, spans) for person in housed)
     weights = frame.policies.on(frame.today).pairing
     return Instance(
         origin=frame.origin.isoformat(),
@@ -304,7 +328,11 @@ def _request(
 
 
 def _volunteer(
-    frame: Frame, person: PersonInfo, told: _Told, buildings: Mapping[UUID, BuildingInfo]
+    frame: Frame,
+    person: PersonInfo,
+    told: _Told,
+    buildings: Mapping[UUID, BuildingInfo],
+    spans: Sequence[Capped],
 ) -> Volunteer:
     home = _spot(person.small_grid or 0, person.building_id, buildings)
     service = told.service.get(person.id, ServiceSoFar())
@@ -319,6 +347,7 @@ def _volunteer(
         busy=_busy(frame, home, told.commitments.get(person.id, ()), told.standing.get(person.id, ())),
         caps=_caps(
             frame,
+            spans,
             told.limits.get(person.id, Limits()),
             told.commitments.get(person.id, ()),
             told.standing.get(person.id, ()),
@@ -333,12 +362,13 @@ def _volunteer(
 
 def _skills(frame: Frame, skills: Sequence[Skill]) -> dict[str, int | None]:
     """Return the skills that count on the first day, each with the minute at which its last day ends."""
+    rules = frame.rules
     return {
         skill.code: None
         if skill.valid_until is None
         else frame.minute(local_day(skill.valid_until, frame.timezone)[1])
         for skill in skills
-        if skill.counts(frame.rules, frame.days[0])
+        if skill.counts(rules, frame.days[0])
     }
 
 
@@ -362,7 +392,11 @@ def _busy(
 
 
 def _caps(
-    frame: Frame, limits: Limits, commitments: Sequence[Commitment], standing: Sequence[_Standing]
+    frame: Frame,
+    spans: Sequence[Capped],
+    limits: Limits,
+    commitments: Sequence[Commitment],
+    standing: Sequence[_Standing],
 ) -> tuple[Cap, ...]:
     """Return what may still be added to each day and week touched: all but what is served or promised."""
     given = [(frame.minute(each.start), each.minutes) for each in commitments]
@@ -374,14 +408,11 @@ def _caps(
         for each in standing
     ]
     a_day, a_week = limits.under(frame.rules)
-    stretches = [(day, DAY, a_day) for day in frame.days]
-    stretches += [(monday, timedelta(days=7), a_week) for monday in frame.weeks]
     caps = []
-    for first, length, most in stretches:
-        start = frame.minute(local_day(first, frame.timezone)[0])
-        end = frame.minute(local_day(first + length, frame.timezone)[0])
-        used = sum(minutes for at, minutes in given if start <= at < end)
-        caps.append(Cap(start, end, max(0, most - used)))
+    for span in spans:
+        used = sum(minutes for at, minutes in given if span.start <= at < span.end)
+        most = a_week if span.is_week else a_day
+        caps.append(Cap(span.start, span.end, max(0, most - used)))
     return tuple(caps)
 
 

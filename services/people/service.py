@@ -14,7 +14,7 @@ from pointsbank.domain.roles import READERS, Actor, Role
 from pointsbank.platform.clock import is_timezone, local_date
 from pointsbank.platform.database import Session, UnitOfWork
 from services.people import places_store, store
-from services.people.languages import languages_of, set_languages
+from services.people.languages import add_languages_many, languages_of, set_languages
 from services.people.tokens import (
     actor_by_session,
     end_session,
@@ -299,6 +299,7 @@ __all__ = [
     "actor_by_session",
     "actor_of",
     "add_buildings",
+    "add_languages_many",
     "add_organisations",
     "add_people",
     "add_places",
