@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 from pointsbank.domain.asked_time import Slot, SlotOn, Timing, Window
-from pointsbank.domain.errors import DomainError, InvalidValue, NotAllowed, NotFound
+from pointsbank.domain.errors import InvalidValue, NotAllowed, NotFound
 from pointsbank.domain.help_request import AskedThrough, DuplicateRequest, RequestState
 from pointsbank.domain.preferences import ExclusionReason, GenderWanted, Preferences, Relation
 from pointsbank.domain.roles import Role
@@ -31,6 +31,9 @@ from services.people.service import NewPerson
 from tests.worlds import NINE_ON_MONDAY, World, ask_for_help, small_world
 
 TODAY = date(2026, 3, 2)
+LONG_ENOUGH = 0.5
+"""Seconds in which a unit of work that need not wait for another would have ended."""
+
 TOMORROW = TODAY + timedelta(days=1)
 
 
@@ -112,14 +115,15 @@ async def test_once_it_is_cancelled_the_same_can_be_asked_for_again(bank: Databa
 
 
 async def test_of_two_who_ask_for_the_same_at_once_one_is_refused(bank: Database, world: World) -> None:
-    async def ask() -> str:
-        try:
-            await asked(bank, world)
-        except DomainError as error:
-            return error.code
-        return "asked"
-
-    assert sorted(await asyncio.gather(*(ask() for _ in range(5)))) == ["asked"] + ["duplicate_request"] * 4
+    command = AskForHelp(world.elder.id, "shopping", SlotOn(TOMORROW, Slot.MORNING), 45)
+    async with bank.unit_of_work(1) as uow:
+        first = await care.ask(uow, world.elder.actor, command)
+        later = asyncio.create_task(asked(bank, world))
+        _, waiting = await asyncio.wait({later}, timeout=LONG_ENOUGH)
+        assert waiting, "the later waits for what the earlier does"
+    with pytest.raises(DuplicateRequest) as refused:
+        await later
+    assert refused.value.number == first.number
 
 
 COPY = """
@@ -312,7 +316,12 @@ async def test_who_waits_is_told_of_to_the_leader_then_the_coordinator_once_each
     clock.move_to(NINE_ON_MONDAY + timedelta(minutes=119))
     assert await escalate() == 0
     clock.move_to(NINE_ON_MONDAY + timedelta(minutes=120))
-    assert sorted(await asyncio.gather(*(escalate() for _ in range(4)))) == [0, 0, 0, 1]
+    async with bank.unit_of_work(1) as uow:
+        assert await jobs.escalate_waiting(uow) == 1
+        later = asyncio.create_task(escalate())
+        _, running = await asyncio.wait({later}, timeout=LONG_ENOUGH)
+        assert running, "the later has seen the request as it was before"
+    assert await later == 0
     assert await waiting(world.grid_leader) == [(urgent.id, Escalation.GRID_LEADER, 120)]
     clock.move_to(NINE_ON_MONDAY + timedelta(hours=6))
     assert (await escalate(), await escalate()) == (1, 0)
