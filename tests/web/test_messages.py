@@ -16,6 +16,8 @@ import api
 import pointsbank
 import services
 from api import rules
+from api.cli.match import PAIRED as MATCH_PAIRED
+from api.cli.match import UNPAIRED as MATCH_UNPAIRED
 from api.errors import STATUSES
 from api.http.books import StatementOf
 from api.web.asking import WHO
@@ -32,7 +34,9 @@ from pointsbank.domain.free_hours import ExceptionKind
 from pointsbank.domain.grid import GridDistance
 from pointsbank.domain.help_request import RequestState
 from pointsbank.domain.journal import EntryKind, InsufficientPoints, SourceKind
+from pointsbank.domain.pairing.plan import How, Smallest
 from pointsbank.domain.pairing.rules import Blocked
+from pointsbank.domain.pairing.value import Term
 from pointsbank.domain.policy import DEFAULT_POLICY
 from pointsbank.domain.preferences import Relation
 from pointsbank.domain.redemption import RedemptionState
@@ -71,6 +75,11 @@ FAMILIES: dict[str, list[str]] = {
     "item.": [item for sold in DEFAULT_POLICY["items"].values() for item in sold],
     "kind.": list(DEFAULT_POLICY["kinds"]),
     "language.": list(LOCALES),
+    "match.blocked.": list(Blocked),
+    "match.change.": ["earlier", "later", *(each for each in Smallest if each is not Smallest.OTHER_TIME)],
+    "match.column.": [*MATCH_PAIRED, *MATCH_UNPAIRED, "agent", "jobs", "used", "cost"],
+    "match.how.": list(How),
+    "match.term.": list(Term),
     "method.": list(ConfirmationMethod),
     "nav.": ["elder", "volunteer", "board", "people", "books", "audit", "settlement", "confirm", "family"],
     "partner.": list(DEFAULT_POLICY["items"]),
@@ -185,6 +194,7 @@ def said_by_code() -> set[str]:
     keys: set[str] = set()
     for path in (
         *Path(api.__path__[0], "web").glob("*.py"),
+        *Path(api.__path__[0], "cli").glob("match*.py"),
         Path(pointsbank.__path__[0], "platform/messages.py"),
     ):
         for word in strings(ast.parse(path.read_text())):
