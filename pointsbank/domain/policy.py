@@ -16,8 +16,8 @@ from pointsbank.domain import points
 from pointsbank.domain.errors import DomainError, InvalidValue
 from pointsbank.domain.lots import last_day
 from pointsbank.domain.points import Fen, MilliPoints, Minutes
+from pointsbank.domain.visit_rules import DEFAULT_VISITS, VISIT_MINUTES_MAX, VisitRules, parse_visit_rules
 
-VISIT_MINUTES_MAX = 24 * 60
 PERMILLE_MAX = 10_000
 RATE_MAX = 100 * points.MILLI
 EXPIRE_MONTHS_MAX = 60
@@ -37,6 +37,7 @@ FIELDS = frozenset(
         "gifts",
         "donations",
         "grants",
+        "visits",
     }
 )
 CAP_FIELDS = frozenset({"day_minutes", "year_milli_points", "account_milli_points"})
@@ -139,6 +140,7 @@ class Policy:
     gifts: GivingRules = GivingRules()
     donations: GivingRules = GivingRules()
     grants: GivingRules = GivingRules()
+    visits: VisitRules = VisitRules()
 
     def expires_on(self, received_on: date) -> date | None:
         """Return the last local day of points received on a local day; None: they never expire."""
@@ -214,6 +216,7 @@ def parse_policy(version: int, effective_from: date, body: Mapping[str, Any]) ->
         gifts=_giving(body, "gifts"),
         donations=_giving(body, "donations"),
         grants=_giving(body, "grants"),
+        visits=parse_visit_rules(body.get("visits")),
     )
 
 
@@ -332,6 +335,7 @@ DEFAULT_POLICY: dict[str, Any] = {
     "gifts": {"enabled": True, "min_milli_points": 1_000, "year_milli_points_max": 200_000},
     "donations": {"enabled": True, "min_milli_points": 1_000, "year_milli_points_max": None},
     "grants": {"enabled": True, "min_milli_points": 1_000, "year_milli_points_max": 200_000},
+    "visits": DEFAULT_VISITS,
 }
 """What a new community starts with. One hour is one point and an account holds at most 1,500 points
 (Guangzhou, Nanjing); a day counts at most eight hours (Guangdong: longer needs a higher confirmer). Points
