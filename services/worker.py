@@ -84,6 +84,7 @@ class WorkerProcess:
             ),
             (settings.sweep_seconds, "offers", self._in_one_commit(matching_jobs.lapse_offers)),
             (settings.sweep_seconds, "requests", self._in_one_commit(care_jobs.expire_requests)),
+            (settings.sweep_seconds, "visits", self._in_one_commit(care_jobs.tend_visits)),
             (
                 settings.batch_seconds,
                 "settle",
@@ -238,6 +239,7 @@ async def _forget(uow: UnitOfWork) -> None:
     await idempotency.forget(uow)
     await people.forget_tokens(uow)
     await settlement_jobs.forget(uow)
+    await care_jobs.forget_codes(uow)
 
 
 async def run(settings: Settings, *, app_database_url: str, redis_url: str) -> None:

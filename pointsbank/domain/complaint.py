@@ -5,8 +5,8 @@
     filed ──hear──► heard ──► upheld ──appeal──► (appeal open) ──► upheld: restored | dismissed: it stands
                       └─────► dismissed
 
-Nobody decides about themselves, what they complained of, what they confirmed or recorded, or an appeal against
-their own decision.
+Nobody decides about themselves, what they complained of, what they confirmed or recorded, or an appeal
+against their own decision.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -140,7 +140,7 @@ class Policy:
     gifts: GivingRules = GivingRules()
     donations: GivingRules = GivingRules()
     grants: GivingRules = GivingRules()
-    visits: VisitRules = VisitRules()
+    visits: VisitRules = field(default_factory=VisitRules)
 
     def expires_on(self, received_on: date) -> date | None:
         """Return the last local day of points received on a local day; None: they never expire."""

@@ -11,7 +11,8 @@
 
 What each means for points and for reliability (the figures are the policy's, ``visit_rules.VisitRules``):
 
-- planned, under_way, done: nothing yet. A late check-in is a visit like any other; it is marked with how late.
+- planned, under_way, done: nothing yet. A late check-in is a visit like any other; it is marked with how
+late.
 - confirmed: its minutes are posted. Counts as kept, or as late.
 - missing: it was never checked out; nothing is posted until a coordinator states when it ended.
 - disputed: somebody complained before it was confirmed; it cannot be, until the complaint is decided.

@@ -39,7 +39,8 @@ class BarKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Consequence:
-    """What an upheld complaint brings: whether the visit's entry is taken back whole, and a bar of ``days``."""
+    """What an upheld complaint brings: whether the visit's entry is taken back whole, and a bar of
+    ``days``."""
 
     reverse: bool
     bar: BarKind | None = None
@@ -59,8 +60,8 @@ CONSEQUENCES: Mapping[Ground, Consequence] = {
 class VisitRules:
     """The rules of one policy version.
 
-    late_grace_minutes: a check-in up to so late is not late. no_show_minutes: after the agreed start without a
-    check-in it is a no-show. missing_minutes: after the agreed end without a check-out it is missing;
+    late_grace_minutes: a check-in up to so late is not late. no_show_minutes: after the agreed start without
+    a check-in it is a no-show. missing_minutes: after the agreed end without a check-out it is missing;
     missing_days: after so many days missing it is cancelled, and earns nothing. nobody_home_minutes: what the
     way is worth when nobody was at home.
 
@@ -69,8 +70,8 @@ class VisitRules:
 
     at_once_minutes: up to so long one confirmation is enough; up to coordinator_minutes two people are needed
     with a coordinator among them, above it two coordinators. pairs_a_day: check-ins a local day for one
-    activity. Both as in Guangdong: 8 h valid at once, 8-12 h by the parent organisation, above 12 h by a higher
-    one, at most 3 pairs a day for an activity.
+    activity. Both as in Guangdong: 8 h valid at once, 8-12 h by the parent organisation, above 12 h by a
+    higher one, at most 3 pairs a day for an activity.
 
     backfill_days: how long ago a visit recorded afterwards may have ended; backfills_a_month: how many one
     volunteer gets in a local calendar month (0: none at all).
@@ -78,8 +79,8 @@ class VisitRules:
     feedback_days: how long feedback may be changed; complaint_days: how long after its end a visit may be
     complained about; appeal_days: how long after a decision it may be appealed against.
 
-    reliability_days: how far back reliability looks. kept_permille, late_permille, no_show_permille: what each
-    visit is worth to it. reliability_prior: kept visits everybody is taken to have begun with.
+    reliability_days: how far back reliability looks. kept_permille, late_permille, no_show_permille: what
+    each visit is worth to it. reliability_prior: kept visits everybody is taken to have begun with.
     """
 
     late_grace_minutes: int = 10

@@ -10,7 +10,6 @@ from uuid import UUID
 from pointsbank.domain.errors import InvalidValue, NotFound
 from pointsbank.domain.help_request import RequestState, advance, require_time
 from pointsbank.domain.roles import READERS, STAFF, Actor, Role
-from pointsbank.domain.visit import VisitState
 from pointsbank.platform.clock import local_date
 from pointsbank.platform.database import UnitOfWork
 from pointsbank.platform.ids import uuid7
@@ -74,9 +73,7 @@ async def cancel_request(uow: UnitOfWork, actor: Actor, request_id: UUID) -> Req
     actor.require_self_or(row["elder_id"], *STAFF, action="cancel_request")
     advance(RequestState(row["state"]), RequestState.CANCELLED)
     await store.set_state(uow, [request_id], RequestState.CANCELLED)
-    planned = await visit_store.planned_for(uow, request_id)
-    if planned is not None:
-        await visit_store.set_state(uow, planned, VisitState.CANCELLED)
+    await visit_store.cancel_planned(uow, request_id)
     return (await requests_by_id(uow, [request_id]))[request_id]
 
 

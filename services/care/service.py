@@ -1,10 +1,18 @@
-"""The door of the care room: help requests and visits.
+"""The door of the care room: help requests, visits, and what comes after them.
 
-Locks are taken in one order: request, visit, the volunteer's person row, the journal.
+Locks are taken in one order: request, visit, complaint, the volunteer's person row, the journal.
 """
 
 from __future__ import annotations
 
+from services.care.aftercare.appeals import appeal, decide_appeal
+from services.care.aftercare.complaints import complain, complaints, decide, hear
+from services.care.aftercare.feedback import feedback_on, give_feedback, pair_history, reliability
+from services.care.aftercare.sanctions import barred, sanctions_of
+from services.care.attending import check_in, check_out, nobody_home
+from services.care.backfill import backfill
+from services.care.confirming import confirm, earned_so_far
+from services.care.door.codes import begin_attempt, door_code, issue_card
 from services.care.requests import (
     ask,
     board,
@@ -20,13 +28,10 @@ from services.care.requests import (
     requests_in,
     requests_of_elder,
 )
-from services.care.views import AskForHelp, BoardLine, Promise, RequestInfo, VisitInfo
+from services.care.settling import excuse_no_show, put_right, settle_overlap, unsettled_visits
+from services.care.views import AskForHelp, Backfill, BoardLine, Promise, RequestInfo, VisitInfo
 from services.care.visits import (
     cancel_visit,
-    check_in,
-    check_out,
-    confirm,
-    earned_so_far,
     plan_visit,
     promises,
     visit,
@@ -37,30 +42,52 @@ from services.care.visits import (
 
 __all__ = [
     "AskForHelp",
+    "Backfill",
     "BoardLine",
     "Promise",
     "RequestInfo",
     "VisitInfo",
+    "appeal",
     "ask",
+    "backfill",
+    "barred",
+    "begin_attempt",
     "board",
     "cancel_request",
     "cancel_visit",
     "check_in",
     "check_out",
+    "complain",
+    "complaints",
     "confirm",
+    "decide",
+    "decide_appeal",
+    "door_code",
     "earned_so_far",
+    "excuse_no_show",
     "expire_requests",
+    "feedback_on",
+    "give_feedback",
+    "hear",
+    "issue_card",
     "lock_open_requests",
     "mark_offered",
     "mark_offered_many",
+    "nobody_home",
+    "pair_history",
     "plan_visit",
     "promises",
+    "put_right",
+    "reliability",
     "reopen",
     "reopen_offered",
     "request",
     "requests_by_id",
     "requests_in",
     "requests_of_elder",
+    "sanctions_of",
+    "settle_overlap",
+    "unsettled_visits",
     "visit",
     "visits_of_elder",
     "visits_of_volunteer",

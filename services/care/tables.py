@@ -52,9 +52,10 @@ class Visit(BankTable, table=True):
     """A volunteer's service to an elder, from agreement to confirmation.
 
     ``help_request_id`` is empty for a record brought in from paper; ``content_key`` then is what makes
-    bringing it in twice harmless. ``strength`` says how much the confirmation is worth, ``evidence`` what audit
-    samples by. ``carer``: which of its request's places it takes. ``recorded_by``: who recorded it afterwards.
-    ``also_confirmed_by``: who confirmed a long one first. ``times_by``: the coordinator who put its times right.
+    bringing it in twice harmless. ``strength`` says how much the confirmation is worth, ``evidence`` what
+    audit samples by. ``carer``: which of its request's places it takes. ``recorded_by``: who recorded it
+    afterwards. ``also_confirmed_by``: who confirmed a long one first. ``times_by``: the coordinator who put
+    its times right.
     """
 
     __tablename__ = "visits"
@@ -135,7 +136,8 @@ class Visit(BankTable, table=True):
             "carer",
             unique=True,
             postgresql_where=text(
-                "state NOT IN ('cancelled', 'no_show_volunteer', 'no_show_elder') AND help_request_id IS NOT NULL"
+                "state NOT IN ('cancelled', 'no_show_volunteer', 'no_show_elder') "
+                "AND help_request_id IS NOT NULL"
             ),
         ),
         Index(

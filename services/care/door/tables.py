@@ -29,7 +29,8 @@ class DoorSecret(BankTable, table=True):
 
 
 class UsedCode(BankTable, table=True):
-    """A code that was accepted: its key lets it be so once (RFC 6238 §5.2). step: the time step it stood in."""
+    """A code that was accepted: its key lets it be so once (RFC 6238 §5.2). step: the time step it stood
+    in."""
 
     __tablename__ = "used_door_codes"
     __table_args__ = (
