@@ -20,7 +20,10 @@ from api.http import (
     balance,
     books,
     care,
+    complaints,
     decisions,
+    door,
+    feedback,
     giving,
     matching,
     partners,
@@ -28,6 +31,8 @@ from api.http import (
     redemptions,
     seals,
     settlement,
+    settling,
+    visits,
 )
 from api.idempotency import require_key
 from api.web.pages import error_page
@@ -119,6 +124,11 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
         route_handlers=[
             people.router,
             care.router,
+            visits.router,
+            door.router,
+            settling.router,
+            feedback.router,
+            complaints.router,
             matching.router,
             redemptions.router,
             giving.router,

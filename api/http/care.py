@@ -1,4 +1,4 @@
-"""Help requests and visits: asked, checked in and out, confirmed."""
+"""Help requests: asked, told, cancelled; and the board."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from api.auth import SIGNED_IN, may
 from api.dependencies import CREATED, SignedIn, change, read
 from api.http.wire import (
     PAGE_DEFAULT,
-    AfterId,
     AfterNumber,
     Asked,
     Code,
@@ -24,10 +23,8 @@ from api.http.wire import (
     WholeNumber,
     text,
 )
-from api.idempotency import KEYED
 from pointsbank.domain.help_request import MINUTES_MAX, MINUTES_MIN, RequestState
 from pointsbank.domain.roles import READERS, STAFF, Actor, Role
-from pointsbank.domain.visit import ConfirmationMethod, VisitState
 from pointsbank.platform.database import UnitOfWork
 from services.care import service as care
 
@@ -87,41 +84,6 @@ class HelpRequestPage(Told):
     next_after: int | None
 
 
-class VisitAnswer(Told):
-    """A visit. ``credited_minutes`` is what the caps left of ``minutes``; ``entry_number`` its entry."""
-
-    id: UUID
-    help_request_id: UUID | None
-    volunteer_id: UUID
-    volunteer_name: str
-    elder_id: UUID
-    elder_name: str
-    address: str
-    kind: str
-    planned_start: datetime
-    planned_end: datetime
-    checked_in_at: datetime | None
-    checked_out_at: datetime | None
-    minutes: int | None
-    state: VisitState
-    confirmed_by: UUID | None
-    confirmation_method: ConfirmationMethod | None
-    strength: int | None
-    confirmed_at: datetime | None
-    policy_version: int | None
-    credited_minutes: int | None
-    clipped_minutes: int | None
-    clipped_milli_points: int | None
-    entry_number: int | None
-
-
-class VisitPage(Told):
-    """Visits. ``next_after`` is null on the last page."""
-
-    items: list[VisitAnswer]
-    next_after: UUID | None
-
-
 class BoardLineAnswer(Told):
     """One small grid's requests by state; ``late``: about to start, or started, with nobody there."""
 
@@ -140,12 +102,6 @@ class BoardAnswer(Told):
     """Every small grid once, in order of number."""
 
     items: list[BoardLineAnswer]
-
-
-def visit_page(found: list[care.VisitInfo], limit: int) -> VisitPage:
-    """Return a page of visits; a full one may have another after it."""
-    items = [VisitAnswer.of(info) for info in found]
-    return VisitPage(items=items, next_after=items[-1].id if len(items) == limit else None)
 
 
 @post("/help-requests", opt=may(Role.ELDER, *STAFF), operation_id="ask_for_help", status_code=CREATED)
@@ -207,89 +163,6 @@ async def cancel(request: SignedIn, request_id: FromPath[UUID]) -> Response[Help
     return await change(request, work)
 
 
-@get("/visits", opt=SIGNED_IN, operation_id="list_visits")
-async def visits(
-    request: SignedIn,
-    volunteer_id: Annotated[UUID | None, QueryParameter(description="whose; yourself unless named")] = None,
-    after: AfterId = None,
-    limit: Limit = PAGE_DEFAULT,
-) -> VisitPage:
-    """List a volunteer's visits, newest first."""
-
-    async def work(uow: UnitOfWork, actor: Actor) -> VisitPage:
-        found = await care.visits_of_volunteer(
-            uow, actor, volunteer_id or actor.person_id, after=after, limit=limit
-        )
-        return visit_page(found, limit)
-
-    return await read(request, work)
-
-
-@get("/visits/to-confirm", opt=SIGNED_IN, operation_id="list_visits_to_confirm")
-async def to_confirm(request: SignedIn, after: AfterId = None, limit: Limit = PAGE_DEFAULT) -> VisitPage:
-    """List the visits that wait for the caller's confirmation."""
-
-    async def work(uow: UnitOfWork, actor: Actor) -> VisitPage:
-        return visit_page(await care.visits_to_confirm(uow, actor, after=after, limit=limit), limit)
-
-    return await read(request, work)
-
-
-@get("/visits/{visit_id:uuid}", opt=SIGNED_IN, operation_id="get_visit")
-async def visit(request: SignedIn, visit_id: FromPath[UUID]) -> VisitAnswer:
-    """Return one visit, to whom it concerns."""
-
-    async def work(uow: UnitOfWork, actor: Actor) -> VisitAnswer:
-        return VisitAnswer.of(await care.visit(uow, actor, visit_id))
-
-    return await read(request, work)
-
-
-@post(
-    "/visits/{visit_id:uuid}/check-in",
-    opt=may(Role.VOLUNTEER, *STAFF),
-    operation_id="check_in",
-    status_code=200,
-)
-async def check_in(request: SignedIn, visit_id: FromPath[UUID]) -> Response[VisitAnswer]:
-    """Record that the volunteer has come."""
-
-    async def work(uow: UnitOfWork, actor: Actor) -> VisitAnswer:
-        return VisitAnswer.of(await care.check_in(uow, actor, visit_id))
-
-    return await change(request, work)
-
-
-@post(
-    "/visits/{visit_id:uuid}/check-out",
-    opt=may(Role.VOLUNTEER, *STAFF),
-    operation_id="check_out",
-    status_code=200,
-)
-async def check_out(request: SignedIn, visit_id: FromPath[UUID]) -> Response[VisitAnswer]:
-    """Record that the volunteer has gone."""
-
-    async def work(uow: UnitOfWork, actor: Actor) -> VisitAnswer:
-        return VisitAnswer.of(await care.check_out(uow, actor, visit_id))
-
-    return await change(request, work)
-
-
-@post(
-    "/visits/{visit_id:uuid}/confirm",
-    opt=SIGNED_IN | KEYED,
-    operation_id="confirm_visit",
-    status_code=200,
-)
-async def confirm(request: SignedIn, visit_id: FromPath[UUID]) -> Response[VisitAnswer]:
-    """Confirm a visit: its minutes and points are posted. Never by who is paid."""
-
-    async def work(uow: UnitOfWork, actor: Actor) -> VisitAnswer:
-        return VisitAnswer.of(await care.confirm(uow, actor, visit_id))
-
-    return await change(request, work)
-
-
 @get("/board", opt=may(*READERS), operation_id="get_board")
 async def board(request: SignedIn) -> BoardAnswer:
     """Return the requests under way, by small grid."""
@@ -300,12 +173,4 @@ async def board(request: SignedIn) -> BoardAnswer:
     return await read(request, work)
 
 
-router = Router(
-    "/",
-    route_handlers=[
-        Router("/", route_handlers=[ask, requests, help_request, cancel, board], tags=["help requests"]),
-        Router(
-            "/", route_handlers=[visits, to_confirm, visit, check_in, check_out, confirm], tags=["visits"]
-        ),
-    ],
-)
+router = Router("/", route_handlers=[ask, requests, help_request, cancel, board], tags=["help requests"])

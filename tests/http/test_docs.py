@@ -15,7 +15,18 @@ from litestar import Litestar
 from litestar.routes import HTTPRoute
 from pydantic import BaseModel
 
-from api.http import care, decisions, giving, people, redemptions, settlement
+from api.http import (
+    care,
+    complaints,
+    decisions,
+    door,
+    feedback,
+    giving,
+    people,
+    redemptions,
+    settlement,
+    settling,
+)
 from api.openapi import CHANGES, STATIC, document
 from tests.http.conftest import Caller
 
@@ -97,7 +108,7 @@ async def test_what_changes_the_ledger_says_that_it_needs_a_key(told: dict[str, 
         *("propose_decision", "approve_decision", "refuse_decision"),
         *("propose_policy", "approve_policy", "refuse_policy"),
     }
-    assert takes_none == {"search_people"}
+    assert takes_none == {"search_people", "issue_door_card"}
 
 
 async def test_bodies_refuse_unknown_fields_and_their_examples_are_taken(told: dict[str, Any]) -> None:
@@ -110,6 +121,15 @@ async def test_bodies_refuse_unknown_fields_and_their_examples_are_taken(told: d
         giving.Donate,
         decisions.Propose,
         decisions.ProposePolicy,
+        door.ShowProof,
+        door.IssueCard,
+        settling.PutRight,
+        settling.RecordPastVisit,
+        feedback.GiveFeedback,
+        complaints.Complain,
+        complaints.Hear,
+        complaints.Decide,
+        complaints.Appeal,
     ]
     for body in bodies:
         shape = told["components"]["schemas"][body.__name__]
