@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from litestar import Router
 
-from api.web import audit, books, coordinator, decisions, elder, exports, home, orders, volunteer
+from api.web import audit, books, coordinator, decisions, elder, exports, home, orders, settling, volunteer
 
 web_router = Router(
     path="/",
@@ -14,6 +14,7 @@ web_router = Router(
         *orders.ROUTES,
         *volunteer.ROUTES,
         *coordinator.ROUTES,
+        *settling.ROUTES,
         *decisions.ROUTES,
         *books.ROUTES,
         *exports.ROUTES,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -10,10 +11,12 @@ from litestar.params import FromPath
 
 from api.auth import may
 from api.dependencies import SignedIn
+from api.http.door import count_attempt
 from api.web.forms import do_once, read_form, see_other
 from api.web.pages import page
 from api.web.visitor import Visitor, visit
 from pointsbank.domain import accounts
+from pointsbank.domain.attendance import AttendanceMethod, Proof
 from pointsbank.domain.errors import DomainError
 from pointsbank.domain.free_hours import FreeHour
 from pointsbank.domain.roles import Actor, Role
@@ -27,6 +30,9 @@ VOLUNTEERS = may(Role.VOLUNTEER)
 HOME, HOURS = "/volunteer", "/volunteer/hours"
 SHOWN_MAX = 30
 NOW = frozenset({VisitState.PLANNED, VisitState.UNDER_WAY, VisitState.DONE})
+
+
+Attend = Callable[..., Awaitable[care.VisitInfo]]
 
 
 class PartOfDay(NamedTuple):
@@ -71,6 +77,7 @@ async def show_day_book(
         held=balances[codes[2]],
         offers=await matching.offers_of(uow, me.id),
         visits=sorted((each for each in visits if each.state in NOW), key=lambda each: each.planned_start),
+        now=uow.clock.now(),
         past=[each for each in visits if each.state is VisitState.CONFIRMED][:10],
     )
 
@@ -108,22 +115,40 @@ async def decline(request: SignedIn, offer_id: FromPath[UUID]) -> Response[Any]:
 
 @post("/volunteer/visits/{visit_id:uuid}/check-in", opt=VOLUNTEERS, include_in_schema=False)
 async def check_in(request: SignedIn, visit_id: FromPath[UUID]) -> Response[Any]:
-    """Begin a visit now."""
-
-    async def work(uow: UnitOfWork, actor: Actor) -> str:
-        await care.check_in(uow, actor, visit_id)
-        return f"{HOME}?done=checked_in"
-
-    return await _did(request, work)
+    """Begin a visit now, with the code at the door if there is one."""
+    return await _attend(request, visit_id, care.check_in, "checked_in")
 
 
 @post("/volunteer/visits/{visit_id:uuid}/check-out", opt=VOLUNTEERS, include_in_schema=False)
 async def check_out(request: SignedIn, visit_id: FromPath[UUID]) -> Response[Any]:
-    """End a visit now."""
+    """End a visit now, likewise."""
+    return await _attend(request, visit_id, care.check_out, "checked_out")
+
+
+async def _attend(request: SignedIn, visit_id: UUID, attend: Attend, done: str) -> Response[Any]:
+    code = (await read_form(request)).get("code", "").replace(" ", "")
+    proof = Proof(AttendanceMethod.CODE, code) if code else None
 
     async def work(uow: UnitOfWork, actor: Actor) -> str:
-        await care.check_out(uow, actor, visit_id)
-        return f"{HOME}?done=checked_out"
+        await attend(uow, actor, visit_id, proof=proof)
+        return f"{HOME}?done={done}"
+
+    try:
+        if proof is not None:
+            await count_attempt(request, visit_id, proof)
+    except DomainError as error:
+        async with visit(request) as (uow, visitor):
+            return await show_day_book(request, uow, visitor, error)
+    return await _did(request, work)
+
+
+@post("/volunteer/visits/{visit_id:uuid}/nobody-home", opt=VOLUNTEERS, include_in_schema=False)
+async def nobody_home(request: SignedIn, visit_id: FromPath[UUID]) -> Response[Any]:
+    """Say that nobody is at home."""
+
+    async def work(uow: UnitOfWork, actor: Actor) -> str:
+        await care.nobody_home(uow, actor, visit_id)
+        return f"{HOME}?done=nobody_home"
 
     return await _did(request, work)
 
@@ -166,4 +191,4 @@ def _hours_within(before: list[FreeHour], weekday: int, part: PartOfDay) -> list
     return kept or [FreeHour(weekday, part.free_from, part.free_to)]
 
 
-ROUTES = [day_book, accept, decline, check_in, check_out, hours, save_hours]
+ROUTES = [day_book, accept, decline, check_in, check_out, nobody_home, hours, save_hours]

@@ -12,7 +12,7 @@ from services.care.aftercare.sanctions import barred, sanctions_of
 from services.care.attending import check_in, check_out, nobody_home
 from services.care.backfill import backfill
 from services.care.confirming import confirm, earned_so_far
-from services.care.door.codes import begin_attempt, door_code, issue_card
+from services.care.door.codes import DoorCode, begin_attempt, door_code, issue_card
 from services.care.requests import (
     ask,
     board,
@@ -44,6 +44,7 @@ __all__ = [
     "AskForHelp",
     "Backfill",
     "BoardLine",
+    "DoorCode",
     "Promise",
     "RequestInfo",
     "VisitInfo",
