@@ -237,6 +237,8 @@ async def paid_by_hand(
             credited_minutes=60,
             clipped_milli_points=0,
             entry_number=number,
+            tier=1,
+            evidence=3,
         )
     return number
 
