@@ -111,19 +111,20 @@ async def set_over(
     )
 
 
-async def set_times_by(uow: UnitOfWork, visit_id: UUID, *, by: UUID, why: str) -> None:
+async def set_times_by(uow: UnitOfWork, visit_id: UUID, *, by: UUID, why: str, late_minutes: int) -> None:
     """Note who put a visit's times right, and that nobody has confirmed these yet."""
     connection = await uow.connection()
     await connection.execute(
         """
-        UPDATE bank.visits SET times_by = $3, times_why = $4, also_confirmed_by = NULL, also_method = NULL,
-                               also_confirmed_at = NULL
+        UPDATE bank.visits SET times_by = $3, times_why = $4, late_minutes = $5, also_confirmed_by = NULL,
+                               also_method = NULL, also_confirmed_at = NULL
          WHERE community_id = $1 AND id = $2
         """,
         uow.community_id,
         visit_id,
         by,
         why,
+        late_minutes,
     )
 
 

@@ -8,14 +8,22 @@ from uuid import UUID
 
 from pointsbank.domain.attendance import AttendanceMethod
 from pointsbank.domain.errors import InvalidValue, WrongState
+from pointsbank.domain.points import Minutes
 from pointsbank.domain.roles import READERS, Actor
-from pointsbank.domain.visit import VisitState, advance_visit, minutes_between
+from pointsbank.domain.visit import VisitState, advance_visit, late_minutes, minutes_between
 from pointsbank.platform.database import UnitOfWork
 from services.care import attendance_store, visit_store
 from services.care.attending import end_visit
 from services.care.requests import lock_request
 from services.care.views import VisitInfo
-from services.care.visit_access import lock_visit, require_staff_apart, settle_request, told, told_all
+from services.care.visit_access import (
+    lock_visit,
+    require_staff_apart,
+    rules_today,
+    settle_request,
+    told,
+    told_all,
+)
 from services.people import service as people
 
 WHY_MAX = 200
@@ -52,7 +60,9 @@ async def put_right(
     reason = require_text(why, field="why", longest=WHY_MAX)
     await people.lock_people(uow, [row["volunteer_id"]])
     await end_visit(uow, row, begun, checked_out_at, minutes, method=AttendanceMethod.CALL_BACK)
-    await attendance_store.set_times_by(uow, visit_id, by=actor.person_id, why=reason)
+    grace = Minutes((await rules_today(uow)).late_grace_minutes)
+    late = late_minutes(row["planned_start"], begun, grace=grace)
+    await attendance_store.set_times_by(uow, visit_id, by=actor.person_id, why=reason, late_minutes=late)
     await settle_request(uow, request)
     return await told(uow, visit_id)
 

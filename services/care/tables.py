@@ -80,7 +80,10 @@ class Visit(BankTable, table=True):
         CheckConstraint("evidence BETWEEN 1 AND 4", name="evidence"),
         CheckConstraint("volunteer_id <> also_confirmed_by", name="not_also_confirmed_by_the_paid"),
         CheckConstraint("confirmed_by <> also_confirmed_by", name="two_confirmers"),
-        CheckConstraint("recorded_by <> confirmed_by", name="not_confirmed_by_its_recorder"),
+        CheckConstraint(
+            "recorded_by <> confirmed_by AND recorded_by <> also_confirmed_by",
+            name="not_confirmed_by_its_recorder",
+        ),
         CheckConstraint("volunteer_id <> times_by", name="times_not_by_the_paid"),
         CheckConstraint(
             "state <> 'confirmed' OR tier IS NULL OR tier = 1 OR (also_confirmed_by IS NOT NULL "

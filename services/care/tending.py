@@ -14,6 +14,8 @@ from pointsbank.platform.database import UnitOfWork
 from services.care import attendance_store, visit_store
 from services.care.visit_access import lock_visit, rules_today, settle_request
 
+NO_REQUEST = UUID(int=0)
+
 TEND_MAX = 100
 """How many visits of each kind one unit of work tends; the next takes the rest."""
 
@@ -48,12 +50,13 @@ async def tend_visits(uow: UnitOfWork) -> int:
             VisitState.CANCELLED,
         ),
     ]
-    moved: set[UUID] = set()
+    due: dict[UUID, tuple[VisitState, VisitState]] = {}
     for ids, before, after in moves:
         for visit_id in ids:
-            if visit_id not in moved and await _move(uow, visit_id, before, after):
-                moved.add(visit_id)
-    return len(moved)
+            due.setdefault(visit_id, (before, after))
+    asked = {visit_id: await visit_store.request_of(uow, visit_id) for visit_id in due}
+    in_order = sorted(due, key=lambda each: (asked[each] or NO_REQUEST, each))
+    return sum([await _move(uow, visit_id, *due[visit_id]) for visit_id in in_order])
 
 
 async def _move(uow: UnitOfWork, visit_id: UUID, before: VisitState, after: VisitState) -> bool:

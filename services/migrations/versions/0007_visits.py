@@ -30,7 +30,7 @@ CHECKS = {
     "evidence": "evidence BETWEEN 1 AND 4",
     "not_also_confirmed_by_the_paid": "volunteer_id <> also_confirmed_by",
     "two_confirmers": "confirmed_by <> also_confirmed_by",
-    "not_confirmed_by_its_recorder": "recorded_by <> confirmed_by",
+    "not_confirmed_by_its_recorder": "recorded_by <> confirmed_by AND recorded_by <> also_confirmed_by",
     "times_not_by_the_paid": "volunteer_id <> times_by",
     "tiers": "state <> 'confirmed' OR tier IS NULL OR tier = 1 OR (also_confirmed_by IS NOT NULL AND 'coordinator' IN (confirmation_method, also_method) AND (tier = 2 OR (confirmation_method = 'coordinator' AND also_method = 'coordinator')))",
     "overlap_settled": "state <> 'confirmed' OR overlap_with IS NULL",
