@@ -17,7 +17,8 @@ from api.web.pages import page
 from api.web.visitor import Visitor, visit
 from pointsbank.domain import accounts
 from pointsbank.domain.attendance import AttendanceMethod, Proof
-from pointsbank.domain.errors import DomainError
+from pointsbank.domain.errors import DomainError, InvalidValue
+from pointsbank.domain.feedback import Again, Side
 from pointsbank.domain.free_hours import FreeHour
 from pointsbank.domain.roles import Actor, Role
 from pointsbank.domain.visit import VisitState
@@ -29,6 +30,7 @@ from services.matching import service as matching
 VOLUNTEERS = may(Role.VOLUNTEER)
 HOME, HOURS = "/volunteer", "/volunteer/hours"
 SHOWN_MAX = 30
+PAST_SHOWN = 10
 NOW = frozenset({VisitState.PLANNED, VisitState.UNDER_WAY, VisitState.DONE})
 
 
@@ -66,6 +68,7 @@ async def show_day_book(
     codes = [accounts.service(me.ledger_ref), accounts.available(me.ledger_ref), accounts.held(me.ledger_ref)]
     balances = await ledger.balances(uow, codes)
     visits = await care.visits_of_volunteer(uow, visitor.actor, me.id, limit=SHOWN_MAX)
+    past = [each for each in visits if each.state is VisitState.CONFIRMED][:PAST_SHOWN]
     return page(
         request,
         visitor,
@@ -78,7 +81,8 @@ async def show_day_book(
         offers=await matching.offers_of(uow, me.id),
         visits=sorted((each for each in visits if each.state in NOW), key=lambda each: each.planned_start),
         now=uow.clock.now(),
-        past=[each for each in visits if each.state is VisitState.CONFIRMED][:10],
+        past=past,
+        unsaid=await care.without_feedback(uow, [each.id for each in past], Side.VOLUNTEER),
     )
 
 
@@ -153,6 +157,20 @@ async def nobody_home(request: SignedIn, visit_id: FromPath[UUID]) -> Response[A
     return await _did(request, work)
 
 
+@post("/volunteer/visits/{visit_id:uuid}/again", opt=VOLUNTEERS, include_in_schema=False)
+async def again(request: SignedIn, visit_id: FromPath[UUID]) -> Response[Any]:
+    """Note whether the volunteer would go there again."""
+    said = (await read_form(request)).get("again", "")
+
+    async def work(uow: UnitOfWork, actor: Actor) -> str:
+        if said not in set(Again):
+            raise InvalidValue(field="again", rule="known_value")
+        await care.give_feedback(uow, actor, visit_id, again=Again(said))
+        return f"{HOME}?done=feedback_given"
+
+    return await _did(request, work)
+
+
 @get(HOURS, opt=VOLUNTEERS, include_in_schema=False)
 async def hours(request: SignedIn) -> Response[str]:
     """Show in which parts of the week the volunteer is free."""
@@ -191,4 +209,4 @@ def _hours_within(before: list[FreeHour], weekday: int, part: PartOfDay) -> list
     return kept or [FreeHour(weekday, part.free_from, part.free_to)]
 
 
-ROUTES = [day_book, accept, decline, check_in, check_out, nobody_home, hours, save_hours]
+ROUTES = [day_book, accept, decline, check_in, check_out, nobody_home, again, hours, save_hours]

@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from services.care.aftercare.appeals import appeal, decide_appeal
 from services.care.aftercare.complaints import complain, complaints, decide, hear
-from services.care.aftercare.feedback import feedback_on, give_feedback, pair_history, reliability
+from services.care.aftercare.feedback import (
+    feedback_on,
+    give_feedback,
+    pair_history,
+    reliability,
+    without_feedback,
+)
 from services.care.aftercare.sanctions import barred, sanctions_of
 from services.care.attending import check_in, check_out, nobody_home
 from services.care.backfill import backfill
@@ -93,4 +99,5 @@ __all__ = [
     "visits_of_elder",
     "visits_of_volunteer",
     "visits_to_confirm",
+    "without_feedback",
 ]

@@ -36,9 +36,11 @@ async def test_an_elder_shows_the_code_and_says_whether_the_volunteer_may_come_a
     await elder.press("看一看，确认")
     await elder.press("对，来过了")
     await elder.press("请换一位")
+    await volunteer.go("/volunteer")
+    await volunteer.press("愿意再去")
     async with site.database.unit_of_work(site.world.community_id) as uow:
         (pair,) = (await care.pair_history(uow, [site.world.elder.id])).values()
-    assert pair.again_elder is False
+    assert (pair.again_elder, pair.again_volunteer) == (False, True)
     assert elder.complaints == []
 
 

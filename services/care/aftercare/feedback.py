@@ -69,6 +69,12 @@ async def feedback_on(uow: UnitOfWork, actor: Actor, visit_id: UUID) -> list[Fee
     return [each for each in found if each.side is side]
 
 
+async def without_feedback(uow: UnitOfWork, visit_ids: Sequence[UUID], side: Side) -> set[UUID]:
+    """Return those of the visits of which ``side`` has said nothing. For callers that show them anyway."""
+    said = {each.visit_id for each in await _of_visits(uow, visit_ids) if each.side is side}
+    return set(visit_ids) - said
+
+
 async def pair_history(uow: UnitOfWork, elder_ids: Sequence[UUID]) -> dict[tuple[UUID, UUID], PairHistory]:
     """Return what each elder and volunteer have had with each other, by (elder, volunteer)."""
     answer = {None: None, Again.YES.value: True, Again.NO.value: False}
