@@ -21,7 +21,10 @@ from api.http import (
     balance,
     books,
     care,
+    complaints,
     decisions,
+    door,
+    feedback,
     giving,
     matching,
     partners,
@@ -29,6 +32,8 @@ from api.http import (
     redemptions,
     seals,
     settlement,
+    settling,
+    visits,
 )
 from api.idempotency import require_key
 from api.web.pages import error_page
@@ -120,6 +125,11 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
         route_handlers=[
             people.router,
             care.router,
+            visits.router,
+            door.router,
+            settling.router,
+            feedback.router,
+            complaints.router,
             matching.router,
             availability.router,
             redemptions.router,

@@ -16,6 +16,7 @@ from api.web import (
     family,
     home,
     orders,
+    settling,
     volunteer,
 )
 
@@ -30,6 +31,7 @@ web_router = Router(
         *volunteer.ROUTES,
         *availability.ROUTES,
         *coordinator.ROUTES,
+        *settling.ROUTES,
         *decisions.ROUTES,
         *books.ROUTES,
         *exports.ROUTES,
