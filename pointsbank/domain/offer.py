@@ -4,9 +4,10 @@
 
     offered ──► accepted
        ├──────► declined
-       └──────► lapsed (nobody answered in time)
+       ├──────► lapsed (nobody answered in time)
+       └──────► replaced (a later run found better, before it was answered)
 
-An offer ends once; a request has at most one that is offered or accepted.
+An offer ends once; each place of a request has at most one that is offered or accepted.
 """
 
 from __future__ import annotations
@@ -33,3 +34,4 @@ class OfferState(StrEnum):
     ACCEPTED = "accepted"
     DECLINED = "declined"
     LAPSED = "lapsed"
+    REPLACED = "replaced"

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, text
+from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, SmallInteger, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
@@ -101,10 +101,23 @@ class VolunteerSkill(BankTable, table=True):
 
 
 class PairingRun(BankTable, table=True):
-    """One run of the engine: when, by which engine, and how it came out."""
+    """One run of the engine: when, and how it came out.
+
+    given, decided: the instance and the plan as documents, compressed: what explains the run and replays it.
+    All four of worth, bound, given and decided are empty in a run from before they were kept.
+    """
 
     __tablename__ = "pairing_runs"
-    __table_args__ = (in_community(), CheckConstraint("paired >= 0 AND unpaired >= 0", name="counts"))
+    __table_args__ = (
+        in_community(),
+        CheckConstraint("paired >= 0 AND unpaired >= 0", name="counts"),
+        CheckConstraint("worth <= bound", name="bound"),
+        CheckConstraint(
+            "(given IS NULL) = (decided IS NULL) AND (given IS NULL) = (worth IS NULL) "
+            "AND (given IS NULL) = (bound IS NULL)",
+            name="replay",
+        ),
+    )
     community_id: int = Field(primary_key=True)
     id: UUID = Field(primary_key=True)
     engine: str = word()
@@ -112,10 +125,18 @@ class PairingRun(BankTable, table=True):
     paired: int
     unpaired: int
     blocked: dict[str, Any] = Field(sa_type=JSONB)
+    worth: int | None = Field(default=None, sa_type=BigInteger, nullable=True)
+    bound: int | None = Field(default=None, sa_type=BigInteger, nullable=True)
+    kept: int | None = Field(default=None)
+    moved: int | None = Field(default=None)
+    given: bytes | None = Field(default=None, sa_type=LargeBinary, nullable=True)
+    decided: bytes | None = Field(default=None, sa_type=LargeBinary, nullable=True)
 
 
 class Offer(BankTable, table=True):
-    """A request offered to one volunteer; a request has at most one offer standing or accepted.
+    """A request offered to one volunteer; each of its places has at most one offer standing or accepted.
+
+    carer: the place, 1 or 2.
 
     starts_at, ends_at: the time that is offered, one of those the request allows. pairing_run_id: NULL where
     no run made it (an urgent request's offer, what a volunteer took of their own accord).
@@ -133,15 +154,26 @@ class Offer(BankTable, table=True):
             "uq_offers_standing",
             "community_id",
             "help_request_id",
+            "carer",
             unique=True,
             postgresql_where=text("state IN ('offered', 'accepted')"),
         ),
+        Index(
+            "uq_offers_standing_volunteer",
+            "community_id",
+            "help_request_id",
+            "volunteer_id",
+            unique=True,
+            postgresql_where=text("state IN ('offered', 'accepted')"),
+        ),
+        CheckConstraint("carer IN (1, 2)", name="carer"),
         Index("ix_offers_volunteer", "community_id", "volunteer_id", "state"),
     )
     community_id: int = Field(primary_key=True)
     id: UUID = Field(primary_key=True)
     help_request_id: UUID
     volunteer_id: UUID
+    carer: int = Field(default=1, sa_type=SmallInteger, sa_column_kwargs={"server_default": text("1")})
     pairing_run_id: UUID | None = Field(default=None)
     distance: int
     starts_at: datetime = moment()
