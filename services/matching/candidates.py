@@ -19,7 +19,8 @@ from services.care import service as care
 from services.care.service import RequestInfo
 from services.matching import candidate_store
 from services.matching.candidate_store import LocalWindow
-from services.matching.planning import Frame, frame_for, instance_of, wishes_of
+from services.matching.frame import Frame, frame_for, wishes_of
+from services.matching.planning import instance_of
 from services.people import service as people
 from services.people.service import PersonInfo
 

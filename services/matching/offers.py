@@ -21,7 +21,7 @@ from services.care import service as care
 from services.care.service import RequestInfo, VisitInfo
 from services.matching import store
 from services.matching.candidates import Candidate, judge, ranked
-from services.matching.planning import Frame, frame_for, wishes_of
+from services.matching.frame import Frame, frame_for, wishes_of
 from services.matching.store import NewOffer
 from services.matching.views import OfferInfo
 from services.people import service as people

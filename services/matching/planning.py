@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
-from pointsbank.domain.availability import Limits, Skill, VolunteerRules, grids_near
+from pointsbank.domain.availability import Limits, Skill, grids_near
 from pointsbank.domain.free_hours import FreeHour, HoursException, free_periods
-from pointsbank.domain.grid import GridPlan
 from pointsbank.domain.pairing.instance import (
     Cap,
     Instance,
@@ -34,8 +32,8 @@ from services.care import pairing as care_pairing
 from services.care import service as care
 from services.care.pairing import Commitment, ServiceSoFar
 from services.care.service import RequestInfo
-from services.ledger.policy_book import PolicyBook, policy_book
 from services.matching import availability_store, store
+from services.matching.frame import DAY, Capped, Frame, frame_for, wishes_of
 from services.matching.store import OfferRow
 from services.people import service as people
 from services.people.service import BuildingInfo, PersonInfo
@@ -46,43 +44,6 @@ START_EVERY = 15
 LATELY = timedelta(days=28)
 """The service that counts as load: of four weeks."""
 
-DAY = timedelta(days=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """When and by whom a request may be served. slot: the visit may lie anywhere between the two starts.
-
-    gender: ``female`` or ``male``. building_id: where it is; None: where the elder lives.
-    """
-
-    earliest_start: datetime
-    latest_start: datetime
-    slot: bool
-    minutes: int
-    gender: str | None
-    gender_hard: bool
-    language: str | None
-    same_carer: bool
-    carers: int
-    building_id: UUID | None
-
-
-def wishes_of(request: RequestInfo) -> Wishes:
-    """Return what a request says of its time and its carer."""
-    return Wishes(
-        earliest_start=getattr(request, "earliest_start", request.starts_at),
-        latest_start=getattr(request, "latest_start", request.starts_at),
-        slot=getattr(request, "slot", None) is not None,
-        minutes=max(1, (request.ends_at - request.starts_at) // timedelta(minutes=1)),
-        gender=getattr(request, "gender_wanted", None),
-        gender_hard=getattr(request, "gender_hard", False),
-        language=getattr(request, "language_wanted", None),
-        same_carer=getattr(request, "same_carer", False),
-        carers=getattr(request, "carers", 1),
-        building_id=getattr(request, "building_id", None),
-    )
-
 
 async def excluded(uow: UnitOfWork, requests: Sequence[RequestInfo]) -> dict[UUID, frozenset[UUID]]:
     """Return, by request, the volunteers who must not be sent: here all join who know of any.
@@ -90,95 +51,6 @@ async def excluded(uow: UnitOfWork, requests: Sequence[RequestInfo]) -> dict[UUI
     Those it was offered to before.
     """
     return await store.asked_before(uow, [request.id for request in requests])
-
-
-@dataclass(frozen=True, slots=True)
-class Capped:
-    """A local day or week, of which only so much may be served; minutes from the origin."""
-
-    start: int
-    end: int
-    is_week: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """The time that a plan is made in. origin: minute 0, a local midnight, in UTC; days: those touched."""
-
-    timezone: str
-    origin: datetime
-    days: tuple[date, ...]
-    now: datetime
-    grids: GridPlan
-    policies: PolicyBook
-
-    @property
-    def zone(self) -> ZoneInfo:
-        """The community's time zone."""
-        return ZoneInfo(self.timezone)
-
-    @property
-    def today(self) -> date:
-        """The local day it is now."""
-        return local_date(self.now, self.timezone)
-
-    @property
-    def rules(self) -> VolunteerRules:
-        """Today's rules for volunteers."""
-        return self.policies.on(self.today).volunteers
-
-    @property
-    def weeks(self) -> tuple[date, ...]:
-        """The Mondays of the weeks touched."""
-        return tuple(sorted({day - timedelta(days=day.weekday()) for day in self.days}))
-
-    @property
-    def span(self) -> tuple[datetime, datetime]:
-        """Return the first moment of the first week touched, and the first after the last."""
-        return (
-            local_day(self.weeks[0], self.timezone)[0],
-            local_day(self.weeks[-1] + timedelta(days=6), self.timezone)[1],
-        )
-
-    @property
-    def capped(self) -> tuple[Capped, ...]:
-        """The days touched, then the weeks."""
-        stretches = [(day, DAY, False) for day in self.days]
-        stretches += [(monday, timedelta(days=7), True) for monday in self.weeks]
-        return tuple(
-            Capped(
-                self.minute(local_day(first, self.timezone)[0]),
-                self.minute(local_day(first + length, self.timezone)[0]),
-                is_week,
-            )
-            for first, length, is_week in stretches
-        )
-
-    def minute(self, at: datetime) -> int:
-        """Return the whole minutes from the origin to a moment."""
-        return (at - self.origin) // timedelta(minutes=1)
-
-
-async def frame_for(uow: UnitOfWork, requests: Sequence[RequestInfo], *, now: datetime) -> Frame:
-    """Return the frame in which requests are planned. Raises NotFound."""
-    timezone = (await people.community(uow)).timezone
-    days: set[date] = set()
-    for request in requests:
-        wishes = wishes_of(request)
-        day = local_date(wishes.earliest_start, timezone)
-        last = local_date(wishes.latest_start + timedelta(minutes=wishes.minutes), timezone)
-        while day <= last:
-            days.add(day)
-            day += DAY
-    touched = tuple(sorted(days or {local_date(now, timezone)}))
-    return Frame(
-        timezone=timezone,
-        origin=local_day(touched[0], timezone)[0],
-        days=touched,
-        now=now,
-        grids=await people.grid_plan(uow),
-        policies=await policy_book(uow),
-    )
 
 
 async def planning_input(uow: UnitOfWork, requests: Sequence[RequestInfo], *, now: datetime) -> Instance:
