@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from pointsbank.domain.asked_time import When
 from pointsbank.domain.grid import GridDistance
-from pointsbank.domain.pairing import Period
+from pointsbank.domain.period import Period
 from pointsbank.domain.points import MILLI, Minutes
 from pointsbank.domain.policy import DEFAULT_POLICY, EarnedSoFar, Policy, parse_policy
 from pointsbank.domain.preferences import NO_PREFERENCES, Preferences

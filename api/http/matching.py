@@ -65,6 +65,10 @@ class PairingRunAnswer(Told):
     paired: int
     unpaired: int
     blocked: list[UnpairedAnswer] = Field(description="the unpaired requests, by reason")
+    worth: int | None = Field(description="of all visits planned")
+    bound: int | None = Field(description="no plan is worth more")
+    kept: int | None = Field(description="offers that stood before and were kept")
+    moved: int | None = Field(description="offers that stood before and were not kept")
 
 
 class PairingRunPage(Told):
@@ -87,6 +91,10 @@ def run_answer(run: PairingRunInfo) -> PairingRunAnswer:
             )
             for request_id, reasons in run.blocked.items()
         ],
+        worth=run.worth,
+        bound=run.bound,
+        kept=run.kept,
+        moved=run.moved,
     )
 
 
@@ -137,7 +145,7 @@ async def run_pairing(request: SignedIn) -> Response[PairingRunAnswer]:
     """Pair the open requests that lie ahead with volunteers and make offers."""
 
     async def work(uow: UnitOfWork, _actor: Actor) -> PairingRunAnswer:
-        return run_answer(await matching.run_pairing(uow))
+        return run_answer(await matching.run_pairing(uow, replan=True))
 
     return await change(request, work, status=CREATED)
 

@@ -111,7 +111,7 @@ async def pair(request: SignedIn) -> Response[Any]:
     """Pair the open requests with free volunteers, and offer them."""
 
     async def work(uow: UnitOfWork, _actor: Actor) -> str:
-        run = await matching.run_pairing(uow)
+        run = await matching.run_pairing(uow, replan=True)
         return f"{BOARD}?paired={run.paired}&unpaired={run.unpaired}"
 
     try:

@@ -10,7 +10,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from pointsbank.domain.errors import InvalidValue
-from pointsbank.domain.pairing import Period
+from pointsbank.domain.period import Period
 
 DAY_MINUTES = 24 * 60
 HOURS_A_WEEK_MAX = 70

@@ -173,6 +173,20 @@ async def lock_open_requests(uow: UnitOfWork, *, limit: int) -> list[RequestInfo
     return await infos_of(uow, await store.lock_open(uow, now, limit, moved_to=moved_to))
 
 
+async def requests_to_pair(uow: UnitOfWork, *, offered: bool, limit: int) -> list[RequestInfo]:
+    """Return what a pairing run may look at, most urgent and soonest first; nothing is locked.
+
+    Open requests that may still begin, those for two carers that are offered in part, and where ``offered``
+    is asked for, all that wait for an answer.
+    """
+    return await infos_of(uow, await store.to_pair(uow, uow.clock.now(), limit, offered=offered))
+
+
+async def lock_states(uow: UnitOfWork, request_ids: Sequence[UUID]) -> dict[UUID, RequestState]:
+    """Lock those of the requests that exist, to the end of the unit of work, and return their states."""
+    return {row["id"]: RequestState(row["state"]) for row in await store.lock_requests(uow, request_ids)}
+
+
 async def request(uow: UnitOfWork, actor: Actor, request_id: UUID) -> RequestInfo:
     """Return a request to its elder, their family or who may read the community.
 

@@ -27,6 +27,7 @@ from services.care.requests import (
     expire_requests,
     lock_open_requests,
     lock_request,
+    lock_states,
     mark_offered,
     mark_offered_many,
     reopen,
@@ -35,6 +36,7 @@ from services.care.requests import (
     requests_by_id,
     requests_in,
     requests_of_elder,
+    requests_to_pair,
 )
 from services.care.series import ask_series, end_series, make_requests, series_of, skip_occurrence
 from services.care.settling import excuse_no_show, put_right, settle_overlap, unsettled_visits
@@ -131,6 +133,7 @@ __all__ = [
     "lift_exclusion",
     "lock_open_requests",
     "lock_request",
+    "lock_states",
     "make_requests",
     "mark_offered",
     "mark_offered_many",
@@ -146,6 +149,7 @@ __all__ = [
     "requests_by_id",
     "requests_in",
     "requests_of_elder",
+    "requests_to_pair",
     "require_view",
     "sanctions_of",
     "series_of",

@@ -163,6 +163,21 @@ async def lock_open(
     )
 
 
+async def to_pair(uow: UnitOfWork, now: datetime, limit: int, *, offered: bool) -> list[dict[str, Any]]:
+    """Return requests that may still begin after ``now`` and are open, or offered and not all promised."""
+    return await _fetch(
+        uow,
+        REQUEST
+        + """
+        AND (state = 'open' OR state = 'offered' AND (carers > 1 OR $3)) AND latest_start > $2
+        ORDER BY urgency DESC, starts_at, id LIMIT $4
+        """,
+        now,
+        offered,
+        limit,
+    )
+
+
 async def requests_of_elder(
     uow: UnitOfWork, elder_id: UUID, after: int | None, limit: int
 ) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from pointsbank.domain.availability import grids_near
@@ -19,7 +19,8 @@ from services.care import service as care
 from services.care.service import RequestInfo
 from services.matching import candidate_store
 from services.matching.candidate_store import LocalWindow
-from services.matching.planning import Frame, frame_for, instance_of, wishes_of
+from services.matching.frame import Frame, frame_for, moment_of, wishes_of
+from services.matching.planning import instance_of
 from services.people import service as people
 from services.people.service import PersonInfo
 
@@ -84,11 +85,10 @@ def candidate(
 ) -> Candidate:
     """Return a volunteer at a start as a candidate."""
     worth = terms(instance, asked, volunteer, start)
-    first = wishes_of(request).earliest_start
     return Candidate(
         volunteer_id=UUID(volunteer.id),
         name=name,
-        start=first + timedelta(minutes=start - asked.starts[0]),
+        start=moment_of(datetime.fromisoformat(instance.origin), request, start),
         distance=instance.distance(volunteer.home, asked.spot),
         value=sum(worth.values()),
         terms=worth,

@@ -21,7 +21,7 @@ from services.care import service as care
 from services.care.service import RequestInfo, VisitInfo
 from services.matching import store
 from services.matching.candidates import Candidate, judge, ranked
-from services.matching.planning import Frame, frame_for, wishes_of
+from services.matching.frame import Frame, frame_for, wishes_of
 from services.matching.store import NewOffer
 from services.matching.views import OfferInfo
 from services.people import service as people
@@ -117,7 +117,7 @@ async def decline_offer(uow: UnitOfWork, actor: Actor, offer_id: UUID) -> None:
     """
     offer = await _offer_for(uow, actor, offer_id, action="decline")
     await _answer(uow, offer_id, OfferState.DECLINED)
-    if await care.reopen_offered(uow, [offer["help_request_id"]]):
+    if await _reopen(uow, [offer["help_request_id"]]):
         await offer_now(uow, offer["help_request_id"])
 
 
@@ -128,7 +128,7 @@ async def withdraw(uow: UnitOfWork, actor: Actor, visit_id: UUID) -> None:
     """
     visit = await care.cancel_visit(uow, actor, visit_id)
     if visit.help_request_id is not None:
-        await store.take_back(uow, visit.help_request_id, uow.clock.now())
+        await store.take_back(uow, visit.help_request_id, visit.volunteer_id, uow.clock.now())
 
 
 async def lapse_offers(uow: UnitOfWork) -> int:
@@ -138,7 +138,7 @@ async def lapse_offers(uow: UnitOfWork) -> int:
     """
     await store.take_turn_at_lapsing(uow)
     ids = await store.lapse(uow, uow.clock.now(), LAPSE_MAX)
-    await care.reopen_offered(uow, ids)
+    await _reopen(uow, ids)
     requests = (await care.requests_by_id(uow, ids)).values()
     waiting = [request for request in requests if request.state is RequestState.OPEN]
     waiting.sort(key=lambda request: (-request.urgency, request.starts_at, request.id))
@@ -158,6 +158,15 @@ def offer_of(request: RequestInfo, candidate: Candidate, *, until: datetime) -> 
         ends_at=candidate.start + timedelta(minutes=wishes_of(request).minutes),
         expires_at=until,
     )
+
+
+async def _reopen(uow: UnitOfWork, request_ids: Sequence[UUID]) -> int:
+    """Open requests again that nobody is offered any more, and return how many.
+
+    One for two carers, of whom one is still to come, stays offered: the next run finds the other.
+    """
+    standing = {offer["help_request_id"] for offer in await store.standing_for(uow, request_ids)}
+    return await care.reopen_offered(uow, [each for each in request_ids if each not in standing])
 
 
 async def _offer_for(uow: UnitOfWork, actor: Actor, offer_id: UUID, *, action: str) -> store.OfferRow:

@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
-from pointsbank.domain.availability import Limits, Skill, VolunteerRules, grids_near
+from pointsbank.domain.availability import Limits, Skill, grids_near
 from pointsbank.domain.free_hours import FreeHour, HoursException, free_periods
-from pointsbank.domain.grid import GridPlan
 from pointsbank.domain.pairing.instance import (
     Cap,
     Instance,
@@ -35,8 +33,8 @@ from services.care import pairing as care_pairing
 from services.care import service as care
 from services.care.pairing import Commitment, ServiceSoFar
 from services.care.service import RequestInfo
-from services.ledger.policy_book import PolicyBook, policy_book
 from services.matching import availability_store, store
+from services.matching.frame import DAY, Capped, Frame, Wishes, frame_for, wishes_of
 from services.matching.store import OfferRow
 from services.people import service as people
 from services.people.service import BuildingInfo, PersonInfo
@@ -46,41 +44,6 @@ START_EVERY = 15
 
 LATELY = timedelta(days=28)
 """The service that counts as load: of four weeks."""
-
-DAY = timedelta(days=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """When and by whom a request may be served. A slot is a window: it serves more, and a time is agreed.
-
-    gender: ``female`` or ``male``. building_id: where it is; None: where the elder lives.
-    """
-
-    earliest_start: datetime
-    latest_start: datetime
-    minutes: int
-    gender: str | None
-    gender_hard: bool
-    language: str | None
-    same_carer: bool
-    carers: int
-    building_id: UUID | None
-
-
-def wishes_of(request: RequestInfo) -> Wishes:
-    """Return what a request says of its time and its carer."""
-    return Wishes(
-        earliest_start=request.earliest_start,
-        latest_start=request.latest_start,
-        minutes=request.minutes,
-        gender=request.gender_wanted,
-        gender_hard=request.gender_hard,
-        language=request.language_wanted,
-        same_carer=request.same_carer,
-        carers=request.carers,
-        building_id=request.building_id,
-    )
 
 
 async def excluded(uow: UnitOfWork, requests: Sequence[RequestInfo]) -> dict[UUID, frozenset[UUID]]:
@@ -105,92 +68,33 @@ async def excluded(uow: UnitOfWork, requests: Sequence[RequestInfo]) -> dict[UUI
 
 
 @dataclass(frozen=True, slots=True)
-class Capped:
-    """A local day or week, of which only so much may be served; minutes from the origin."""
+class Places:
+    """What of a request is still to be paired. missing: carers; at: when, if another carer is to come then.
 
-    start: int
-    end: int
-    is_week: bool
+    coming: the volunteers with an offer that stands or was accepted.
+    """
+
+    missing: int
+    at: datetime | None = None
+    coming: frozenset[UUID] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """The time that a plan is made in. origin: minute 0, a local midnight, in UTC; days: those touched."""
-
-    timezone: str
-    origin: datetime
-    days: tuple[date, ...]
-    now: datetime
-    grids: GridPlan
-    policies: PolicyBook
-
-    @property
-    def zone(self) -> ZoneInfo:
-        """The community's time zone."""
-        return ZoneInfo(self.timezone)
-
-    @property
-    def today(self) -> date:
-        """The local day it is now."""
-        return local_date(self.now, self.timezone)
-
-    @property
-    def rules(self) -> VolunteerRules:
-        """Today's rules for volunteers."""
-        return self.policies.on(self.today).volunteers
-
-    @property
-    def weeks(self) -> tuple[date, ...]:
-        """The Mondays of the weeks touched."""
-        return tuple(sorted({day - timedelta(days=day.weekday()) for day in self.days}))
-
-    @property
-    def span(self) -> tuple[datetime, datetime]:
-        """Return the first moment of the first week touched, and the first after the last."""
-        return (
-            local_day(self.weeks[0], self.timezone)[0],
-            local_day(self.weeks[-1] + timedelta(days=6), self.timezone)[1],
+async def places_of(
+    uow: UnitOfWork, requests: Sequence[RequestInfo], movable: Collection[UUID] = ()
+) -> dict[UUID, Places]:
+    """Return what is to be paired of each request. movable: those whose unanswered offers may move."""
+    standing: dict[UUID, list[OfferRow]] = defaultdict(list)
+    for offer in await store.standing_for(uow, [request.id for request in requests]):
+        if offer["help_request_id"] not in movable:
+            standing[offer["help_request_id"]].append(offer)
+    return {
+        request.id: Places(
+            missing=wishes_of(request).carers - len(standing[request.id]),
+            at=standing[request.id][0]["starts_at"] if standing[request.id] else None,
+            coming=frozenset(offer["volunteer_id"] for offer in standing[request.id]),
         )
-
-    @property
-    def capped(self) -> tuple[Capped, ...]:
-        """The days touched, then the weeks."""
-        stretches = [(day, DAY, False) for day in self.days]
-        stretches += [(monday, timedelta(days=7), True) for monday in self.weeks]
-        return tuple(
-            Capped(
-                self.minute(local_day(first, self.timezone)[0]),
-                self.minute(local_day(first + length, self.timezone)[0]),
-                is_week,
-            )
-            for first, length, is_week in stretches
-        )
-
-    def minute(self, at: datetime) -> int:
-        """Return the whole minutes from the origin to a moment."""
-        return (at - self.origin) // timedelta(minutes=1)
-
-
-async def frame_for(uow: UnitOfWork, requests: Sequence[RequestInfo], *, now: datetime) -> Frame:
-    """Return the frame in which requests are planned. Raises NotFound."""
-    timezone = (await people.community(uow)).timezone
-    days: set[date] = set()
-    for request in requests:
-        wishes = wishes_of(request)
-        day = local_date(wishes.earliest_start, timezone)
-        last = local_date(wishes.latest_start + timedelta(minutes=wishes.minutes), timezone)
-        while day <= last:
-            days.add(day)
-            day += DAY
-    touched = tuple(sorted(days or {local_date(now, timezone)}))
-    return Frame(
-        timezone=timezone,
-        origin=local_day(touched[0], timezone)[0],
-        days=touched,
-        now=now,
-        grids=await people.grid_plan(uow),
-        policies=await policy_book(uow),
-    )
+        for request in requests
+    }
 
 
 async def planning_input(uow: UnitOfWork, requests: Sequence[RequestInfo], *, now: datetime) -> Instance:
@@ -203,9 +107,19 @@ async def planning_input(uow: UnitOfWork, requests: Sequence[RequestInfo], *, no
 
 
 async def instance_of(
-    uow: UnitOfWork, frame: Frame, requests: Sequence[RequestInfo], volunteers: Sequence[PersonInfo]
+    uow: UnitOfWork,
+    frame: Frame,
+    requests: Sequence[RequestInfo],
+    volunteers: Sequence[PersonInfo],
+    *,
+    movable: Collection[UUID] = (),
+    places: Mapping[UUID, Places] | None = None,
 ) -> Instance:
-    """Return the instance of these requests and those of the volunteers who live in a known grid."""
+    """Return the instance of these requests and those of the volunteers who live in a known grid.
+
+    movable: requests whose unanswered offers may move; all others keep their volunteers busy. places: what is
+    to be paired of each request; None: all that it asks for.
+    """
     barred = await care.barred(uow, [person.id for person in volunteers], BarKind.SERVICE)
     housed = [person for person in volunteers if person.small_grid is not None and person.id not in barred]
     offers = await store.standing_of_many(uow, [person.id for person in housed], frame.now)
@@ -216,7 +130,7 @@ async def instance_of(
     placed = {wishes_of(request).building_id for request in (*requests, *offered.values())}
     placed |= {person.building_id for person in (*housed, *elders.values())}
     buildings = await people.buildings_by_id(uow, [each for each in placed if each is not None])
-    planned = {request.id for request in requests}
+    planned = set(movable)
     standing = [
         _Standing(offer, _spot_of(offered[offer["help_request_id"]], elders, buildings))
         for offer in offers
@@ -227,7 +141,15 @@ async def instance_of(
         if offer["help_request_id"] in planned:
             kept[offer["help_request_id"]][str(offer["volunteer_id"])] = frame.minute(offer["starts_at"])
     asked = tuple(
-        _request(frame, request, _spot_of(request, elders, buildings), known, barred, kept[request.id])
+        _request(
+            frame,
+            request,
+            _spot_of(request, elders, buildings),
+            known,
+            barred,
+            kept[request.id],
+            (places or {}).get(request.id) or Places(wishes_of(request).carers),
+        )
         for request, known, barred in await _with_history(uow, requests)
     )
     told = await _told(uow, frame, housed, standing)
@@ -311,9 +233,10 @@ def _request(
     known: Mapping[UUID, int],
     barred: Collection[UUID],
     kept: Mapping[str, int],
+    places: Places,
 ) -> Request:
     wishes = wishes_of(request)
-    first, last = frame.minute(wishes.earliest_start), frame.minute(wishes.latest_start)
+    starts = _starts(frame, wishes) if places.at is None else (frame.minute(places.at),)
     day = local_date(request.starts_at, frame.timezone)
     skill = frame.policies.for_kind(request.kind, day).kind(request.kind).skill
     return Request(
@@ -321,22 +244,29 @@ def _request(
         elder=str(request.elder_id),
         spot=spot,
         minutes=wishes.minutes,
-        starts=tuple(range(first, last + 1, START_EVERY)),
-        preferred=min(max(frame.minute(request.starts_at), first), last),
+        starts=starts,
+        preferred=min(max(frame.minute(request.starts_at), starts[0]), starts[-1]),
         blocks=wishes.minutes,
         urgency=request.urgency,
         waited=max(0, (frame.now - request.asked_at) // timedelta(minutes=1)),
-        carers=wishes.carers,
+        carers=places.missing,
         kind=request.kind,
         skills=frozenset({skill} if skill else ()),
         gender=wishes.gender,
         gender_hard=wishes.gender_hard,
         language=wishes.language,
         same_carer=wishes.same_carer,
-        excluded=frozenset(str(each) for each in barred),
+        excluded=frozenset(str(each) for each in (*barred, *places.coming)),
         known={str(volunteer): visits for volunteer, visits in known.items()},
         promised=kept,
     )
+
+
+def _starts(frame: Frame, wishes: Wishes) -> tuple[int, ...]:
+    """Return when a visit may begin: every quarter of an hour of what was asked that is not over yet."""
+    first, last = frame.minute(wishes.earliest_start), frame.minute(wishes.latest_start)
+    ahead = tuple(each for each in range(first, last + 1, START_EVERY) if each > frame.minute(frame.now))
+    return ahead or (last,)
 
 
 def _volunteer(

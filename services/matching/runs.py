@@ -1,102 +1,82 @@
-"""Pairing runs: what waits is paired at one go, and each pair becomes an offer."""
+"""Pairing runs: what waits is planned at one go, checked again, and put to volunteers as offers.
+
+Nothing is locked while the engine thinks. What it decided is published by compare and set: a request that
+changed meanwhile, or a volunteer who is no longer free, is left to the next run.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from datetime import date, timedelta
+import json
+import os
+import zlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from pointsbank.domain.availability import VolunteerRules
-from pointsbank.domain.free_hours import free_periods
-from pointsbank.domain.pairing import (
-    FreeVolunteer,
-    NearestFirst,
-    OpenRequest,
-    PairingEngine,
-    Period,
-)
-from pointsbank.domain.policy import Policy
-from pointsbank.domain.roles import Role
-from pointsbank.platform.clock import local_date
+from pointsbank.domain.errors import NotFound
+from pointsbank.domain.help_request import RequestState
+from pointsbank.domain.pairing.form import canonical, read_instance, written_instance
+from pointsbank.domain.pairing.instance import Instance
+from pointsbank.domain.pairing.plan import Plan, PlannedVisit
+from pointsbank.domain.pairing.plan_form import read_plan, written_plan
+from pointsbank.domain.pairing.rules import blocked_at, blocked_person
+from pointsbank.domain.roles import READERS, Actor, Role
 from pointsbank.platform.database import UnitOfWork
 from pointsbank.platform.ids import uuid7
 from services.care import service as care
 from services.care.service import RequestInfo
-from services.ledger import service as ledger
-from services.matching import availability_store, store
-from services.matching.store import NewOffer
-from services.matching.views import PairingRunInfo
+from services.matching import store
+from services.matching.engine.processes import PartProcesses
+from services.matching.engine.run import plan as plan_of
+from services.matching.frame import Frame, frame_for, moment_of, wishes_of
+from services.matching.planning import Places, instance_of, places_of
+from services.matching.store import NewOffer, OfferRow
+from services.matching.views import PairingRunInfo, RunDetail
 from services.people import service as people
+from services.people.service import PersonInfo
 
 RUN_REQUESTS_MAX = 500
 """Requests one run takes on; the rest wait for the next."""
 
+ENGINE = "prices-and-search"
+SECONDS = 20.0
+"""What a run is given to think: then the best plan known is taken."""
+
 
 async def run_pairing(
-    uow: UnitOfWork, engine: PairingEngine | None = None, *, record_fruitless: bool = True
+    uow: UnitOfWork, *, replan: bool = False, record_fruitless: bool = True, seconds: float = SECONDS
 ) -> PairingRunInfo:
-    """Pair open requests that lie ahead with volunteers, and offer each to the one chosen.
+    """Pair what waits with volunteers, and offer each request to those chosen.
 
-    engine: :class:`NearestFirst` unless given. Runs of one community take turns. Whoever declined a request
-    or let an offer of it lapse is not asked again. A run that finds nothing waiting is not recorded,
-    nor, unless ``record_fruitless``, one that pairs nothing. For callers that have decided who may.
+    replan: offers that nobody has answered may move to others, at the cost of ``weights.keep``; accepted ones
+    never do. Runs of one community take turns. Whoever declined a request or let an offer of it lapse is not
+    asked again. A run that finds nothing waiting is not recorded, nor, unless ``record_fruitless``, one that
+    pairs nothing. For callers that have decided who may.
     """
-    engine = engine or NearestFirst()
     await store.take_turn(uow)
-    requests = await care.lock_open_requests(uow, limit=RUN_REQUESTS_MAX)
-    policies = await _policies(uow, requests)
-    volunteers = await _free_volunteers(uow, requests)
-    grids = await people.grid_plan(uow)
-    asked = await store.asked_before(uow, [request.id for request in requests])
-    wanted = [
-        OpenRequest(
-            id=request.id,
-            elder=request.elder_id,
-            small_grid=request.small_grid,
-            period=Period(request.starts_at, request.ends_at),
-            asked_at=request.asked_at,
-            urgency=request.urgency,
-            skill=policies[request.id].kind(request.kind).skill,
-            excluded=asked.get(request.id, frozenset()),
-        )
-        for request in requests
-    ]
-    # Deciding takes processor time that other tasks of this process must not wait for.
-    plan = await asyncio.to_thread(engine.plan, wanted, volunteers, grids)
     now = uow.clock.now()
-    run = PairingRunInfo(
-        id=uuid7(),
-        engine=engine.name,
-        ran_at=now,
-        paired=len(plan.pairs),
-        unpaired=len(plan.unpaired),
-        blocked={unpaired.request: unpaired.blocked for unpaired in plan.unpaired},
-    )
-    if not wanted or not (plan.pairs or record_fruitless):
+    found = await care.requests_to_pair(uow, offered=replan, limit=RUN_REQUESTS_MAX)
+    standing = await _standing(uow, found)
+    movable = {each.id for each in found if replan and _unanswered(standing[each.id])}
+    places = await places_of(uow, found, movable)
+    wanted = [each for each in found if places[each.id].missing > 0]
+    if not wanted:
+        return PairingRunInfo(uuid7(), ENGINE, now, 0, 0, {}, 0, 0, 0, 0)
+    frame = await frame_for(uow, wanted, now=now)
+    volunteers = await people.people_with_role(uow, Role.VOLUNTEER)
+    instance = await instance_of(uow, frame, wanted, volunteers, movable=movable, places=places)
+    # Thinking takes processor time that other tasks of this process must not wait for.
+    plan = await asyncio.to_thread(_think, instance, seconds)
+    run = _info(plan, now)
+    if not (plan.visits or record_fruitless):
         return run
-    await store.insert_run(uow, run)
-    asked_for = {request.id: request for request in requests}
-    await store.insert_offers(
-        uow,
-        run.id,
-        [
-            NewOffer(
-                id=uuid7(),
-                request_id=pair.request,
-                volunteer_id=pair.volunteer,
-                distance=pair.distance,
-                starts_at=asked_for[pair.request].starts_at,
-                ends_at=asked_for[pair.request].ends_at,
-                expires_at=min(
-                    now + timedelta(minutes=policies[pair.request].offer_minutes),
-                    asked_for[pair.request].starts_at,
-                ),
-            )
-            for pair in plan.pairs
-        ],
-    )
-    await care.mark_offered_many(uow, [pair.request for pair in plan.pairs])
+    given, decided = packed(written_instance(instance)), packed(written_plan(plan))
+    await store.insert_run(uow, run, given=given, decided=decided)
+    by_id = {each.id: each for each in wanted}
+    await _Publication(uow, frame, run.id, by_id, places, standing, movable).publish(plan)
     return run
 
 
@@ -105,51 +85,158 @@ async def pairing_runs(uow: UnitOfWork, *, limit: int = 20) -> list[PairingRunIn
     return await store.runs(uow, max(1, min(limit, 200)))
 
 
-async def _policies(uow: UnitOfWork, requests: Sequence[RequestInfo]) -> dict[UUID, Policy]:
-    """Return, by request, the policy by which its kind is judged on the local day it starts."""
-    timezone = (await people.community(uow)).timezone
-    asked = {request.id: (request.kind, local_date(request.starts_at, timezone)) for request in requests}
-    policies = {each: await ledger.policy_for_kind(uow, *each) for each in sorted(set(asked.values()))}
-    return {request_id: policies[each] for request_id, each in asked.items()}
+async def run_detail(uow: UnitOfWork, actor: Actor, run_id: UUID) -> RunDetail:
+    """Return a run with all it was given and decided. Raises NotAllowed, NotFound (also: not kept)."""
+    actor.require(*READERS, action="view_pairing")
+    found = await store.run_documents(uow, run_id)
+    if found is None:
+        raise NotFound(what="pairing_run")
+    info, given, decided = found
+    return RunDetail(info, read_instance(_unpacked(given)), read_plan(_unpacked(decided)))
 
 
-async def _free_volunteers(uow: UnitOfWork, requests: Sequence[RequestInfo]) -> list[FreeVolunteer]:
-    """Return the volunteers with hours on the requests' days, and what they have promised there."""
-    if not requests:
-        return []
-    timezone = (await people.community(uow)).timezone
-    days: set[date] = set()
-    for request in requests:
-        days |= {local_date(request.starts_at, timezone), local_date(request.ends_at, timezone)}
-    volunteers = [
-        person for person in await people.people_with_role(uow, Role.VOLUNTEER) if person.small_grid
-    ]
-    ids = [person.id for person in volunteers]
-    hours = await availability_store.free_hours(uow, ids)
-    otherwise = await availability_store.exceptions(uow, ids, min(days) - timedelta(days=1), max(days))
-    skills = await availability_store.skills(uow, ids)
-    rules = await _rules(uow, timezone)
-    busy: dict[UUID, list[Period]] = {}
-    start = min(request.starts_at for request in requests)
-    end = max(request.ends_at for request in requests)
-    for promise in await care.promises(uow, ids, start, end):
-        busy.setdefault(promise.volunteer_id, []).append(Period(promise.start, promise.end))
-    for offer in await store.standing_of_many(uow, ids, uow.clock.now()):
-        busy.setdefault(offer["volunteer_id"], []).append(Period(offer["starts_at"], offer["ends_at"]))
-    return [
-        FreeVolunteer(
-            id=person.id,
-            small_grid=person.small_grid or 0,
-            free=free_periods(hours.get(person.id, ()), days, timezone, otherwise.get(person.id, ())),
-            busy=tuple(busy.get(person.id, ())),
-            skills=frozenset(
-                each.code for each in skills.get(person.id, ()) if each.counts(rules, min(days))
-            ),
+def packed(document: object) -> bytes:
+    """Return a document as its one text, compressed: what is stored of a run, and compared in a replay."""
+    return zlib.compress(canonical(document))
+
+
+def _unpacked(text: bytes) -> object:
+    return json.loads(zlib.decompress(text))
+
+
+def _think(instance: Instance, seconds: float) -> Plan:
+    with PartProcesses(os.cpu_count()) as processes:
+        return plan_of(instance, processes, seconds=seconds)
+
+
+async def _standing(uow: UnitOfWork, requests: Sequence[RequestInfo]) -> Mapping[UUID, list[OfferRow]]:
+    standing: dict[UUID, list[OfferRow]] = defaultdict(list)
+    for offer in await store.standing_for(uow, [request.id for request in requests]):
+        standing[offer["help_request_id"]].append(offer)
+    return standing
+
+
+def _unanswered(offers: Sequence[OfferRow]) -> bool:
+    return bool(offers) and all(offer["state"] == "offered" for offer in offers)
+
+
+def _info(plan: Plan, now: datetime) -> PairingRunInfo:
+    return PairingRunInfo(
+        id=uuid7(),
+        engine=ENGINE,
+        ran_at=now,
+        paired=len({visit.request for visit in plan.visits}),
+        unpaired=len(plan.unpaired),
+        blocked={UUID(unpaired.request): unpaired.blocked for unpaired in plan.unpaired},
+        worth=plan.worth,
+        bound=plan.bound,
+        kept=plan.kept,
+        moved=plan.moved,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Publication:
+    """A plan on its way to become offers. Locks: offers, requests, people, in this order."""
+
+    uow: UnitOfWork
+    frame: Frame
+    run_id: UUID
+    wanted: Mapping[UUID, RequestInfo]
+    places: Mapping[UUID, Places]
+    standing: Mapping[UUID, Sequence[OfferRow]]
+    movable: set[UUID]
+
+    async def publish(self, plan: Plan) -> None:
+        """Make offers of what is new in a plan, where everything still is as it was planned on."""
+        uow = self.uow
+        planned: dict[UUID, list[PlannedVisit]] = defaultdict(list)
+        for visit in plan.visits:
+            planned[UUID(visit.request)].append(visit)
+        changed = {each for each in self.wanted if not self._as_offered(each, planned[each])}
+        aside = [offer["id"] for each in changed & self.movable for offer in self.standing[each]]
+        gone = set(aside) - await store.replace(uow, aside, uow.clock.now())
+        states = await care.lock_states(uow, sorted(changed))
+        now_standing = await _standing(uow, [self.wanted[each] for each in sorted(changed)])
+        new = await self._still_free(
+            {
+                each: planned[each]
+                for each in changed
+                if planned[each] and self._unchanged(each, states.get(each), now_standing[each], gone)
+            }
         )
-        for person in volunteers
-        if person.id in hours or person.id in otherwise
-    ]
+        homes = await people.people_by_id(
+            uow, sorted({UUID(visit.volunteer) for visits in new.values() for visit in visits})
+        )
+        offers = [offer for each in sorted(new) for offer in self._offers(each, new[each], homes)]
+        await store.insert_offers(uow, self.run_id, offers)
+        await care.mark_offered_many(uow, sorted(each for each in new if states[each] is RequestState.OPEN))
+        await care.reopen_offered(uow, sorted((changed & self.movable) - new.keys()))
 
+    def _as_offered(self, request: UUID, visits: Sequence[PlannedVisit]) -> bool:
+        """Tell whether a plan keeps what is offered, or leaves a request as it is: without anybody."""
+        offered = {
+            (str(offer["volunteer_id"]), self.frame.minute(offer["starts_at"]))
+            for offer in self.standing[request]
+            if request in self.movable
+        }
+        return {(visit.volunteer, visit.start) for visit in visits} == offered
 
-async def _rules(uow: UnitOfWork, timezone: str) -> VolunteerRules:
-    return (await ledger.policy_on(uow, local_date(uow.clock.now(), timezone))).volunteers
+    def _unchanged(
+        self, request: UUID, state: RequestState | None, offers: Sequence[OfferRow], gone: set[UUID]
+    ) -> bool:
+        if state not in {RequestState.OPEN, RequestState.OFFERED}:
+            return False
+        before = {offer["id"] for offer in self.standing[request]}
+        if request in self.movable:
+            return not before & gone and not offers
+        return {offer["id"] for offer in offers} == before
+
+    async def _still_free(
+        self, new: Mapping[UUID, Sequence[PlannedVisit]]
+    ) -> dict[UUID, Sequence[PlannedVisit]]:
+        """Return those whose volunteers, locked now, could still come by all rules."""
+        chosen = sorted({UUID(visit.volunteer) for visits in new.values() for visit in visits})
+        await people.lock_people(self.uow, chosen)
+        them = await people.people_by_id(self.uow, chosen)
+        requests = [self.wanted[each] for each in sorted(new)]
+        now = await instance_of(self.uow, self.frame, requests, list(them.values()), places=self.places)
+        asked = {request.id: request for request in now.requests}
+        free = {volunteer.id: volunteer for volunteer in now.volunteers}
+
+        def stands(visit: PlannedVisit) -> bool:
+            request, volunteer = asked[visit.request], free.get(visit.volunteer)
+            return (
+                volunteer is not None
+                and blocked_person(request, volunteer) is None
+                and blocked_at(now, request, volunteer, visit.start) is None
+            )
+
+        return {each: visits for each, visits in new.items() if all(stands(visit) for visit in visits)}
+
+    def _offers(
+        self, request_id: UUID, visits: Sequence[PlannedVisit], homes: Mapping[UUID, PersonInfo]
+    ) -> list[NewOffer]:
+        request = self.wanted[request_id]
+        policy = self.frame.policies.for_kind(request.kind, self.frame.days[0])
+        until = self.frame.now + timedelta(minutes=policy.offer_minutes)
+        taken = {offer["carer"] for offer in self.standing[request_id] if request_id not in self.movable}
+        free = [carer for carer in range(1, wishes_of(request).carers + 1) if carer not in taken]
+        offers = []
+        for visit, carer in zip(visits, free, strict=False):
+            starts_at = moment_of(self.frame.origin, request, visit.start)
+            home = homes[UUID(visit.volunteer)].small_grid
+            assert home is not None, "who has no grid is in no plan"
+            offers.append(
+                NewOffer(
+                    id=uuid7(),
+                    request_id=request_id,
+                    volunteer_id=UUID(visit.volunteer),
+                    distance=self.frame.grids.distance(home, request.small_grid),
+                    starts_at=starts_at,
+                    ends_at=starts_at + timedelta(minutes=wishes_of(request).minutes),
+                    expires_at=min(until, starts_at),
+                    carer=carer,
+                )
+            )
+        return offers

@@ -34,9 +34,9 @@ from services.matching.offers import (
     withdraw,
 )
 from services.matching.planning import planning_input
-from services.matching.runs import pairing_runs, run_pairing
+from services.matching.runs import pairing_runs, run_detail, run_pairing
 from services.matching.taking import take, takeable
-from services.matching.views import AvailabilityInfo, OfferInfo, PairingRunInfo, Takeable
+from services.matching.views import AvailabilityInfo, OfferInfo, PairingRunInfo, RunDetail, Takeable
 
 __all__ = [
     "AvailabilityInfo",
@@ -44,6 +44,7 @@ __all__ = [
     "FreeHour",
     "OfferInfo",
     "PairingRunInfo",
+    "RunDetail",
     "Takeable",
     "accept_offer",
     "add_free_hours_many",
@@ -60,6 +61,7 @@ __all__ = [
     "pairing_runs",
     "planning_input",
     "prove_skill",
+    "run_detail",
     "run_pairing",
     "set_exceptions",
     "set_free_hours",

@@ -10,29 +10,30 @@ from typing import Any, TypedDict, cast
 from uuid import UUID
 
 import asyncpg
+from sqlalchemy.orm import defer
 from sqlmodel import col, select
 
 from pointsbank.domain.errors import WrongState
 from pointsbank.domain.grid import GridDistance
 from pointsbank.domain.offer import OfferState
-from pointsbank.domain.pairing import Blocked
+from pointsbank.domain.pairing.rules import Blocked
 from pointsbank.platform.database import UnitOfWork
 from services.matching.tables import PairingRun
 from services.matching.views import PairingRunInfo
 
 OFFER = """
-SELECT id, help_request_id, volunteer_id, distance, starts_at, ends_at, state, offered_at, expires_at
+SELECT id, help_request_id, volunteer_id, carer, distance, starts_at, ends_at, state, offered_at, expires_at
   FROM bank.offers WHERE community_id = $1
 """
 
 
 @contextmanager
 def _standing_named() -> Iterator[None]:
-    """Turn the refusal of a request's second standing offer into WrongState."""
+    """Turn the refusal of a second standing offer of one place into WrongState."""
     try:
         yield
     except asyncpg.UniqueViolationError as error:
-        if error.constraint_name != "uq_offers_standing":
+        if error.constraint_name not in {"uq_offers_standing", "uq_offers_standing_volunteer"}:
             raise
         raise WrongState(what="help_request", state="offered", action="offer") from error
 
@@ -43,6 +44,7 @@ class OfferRow(TypedDict):
     id: UUID
     help_request_id: UUID
     volunteer_id: UUID
+    carer: int
     distance: int
     starts_at: datetime
     ends_at: datetime
@@ -62,6 +64,7 @@ class NewOffer:
     starts_at: datetime
     ends_at: datetime
     expires_at: datetime
+    carer: int = 1
 
 
 async def take_turn(uow: UnitOfWork) -> None:
@@ -72,8 +75,8 @@ async def take_turn(uow: UnitOfWork) -> None:
     )
 
 
-async def insert_run(uow: UnitOfWork, run: PairingRunInfo) -> None:
-    """Insert a pairing run."""
+async def insert_run(uow: UnitOfWork, run: PairingRunInfo, *, given: bytes, decided: bytes) -> None:
+    """Insert a pairing run. given, decided: its documents, compressed."""
     uow.session.add(
         PairingRun(
             community_id=uow.community_id,
@@ -83,33 +86,56 @@ async def insert_run(uow: UnitOfWork, run: PairingRunInfo) -> None:
             paired=run.paired,
             unpaired=run.unpaired,
             blocked={str(request): dict(reasons) for request, reasons in run.blocked.items()},
+            worth=run.worth,
+            bound=run.bound,
+            kept=run.kept,
+            moved=run.moved,
+            given=given,
+            decided=decided,
         )
     )
     await uow.session.flush()
+
+
+async def run_documents(uow: UnitOfWork, run_id: UUID) -> tuple[PairingRunInfo, bytes, bytes] | None:
+    """Return a run with what it was given and what it decided, compressed; None where they are not kept."""
+    rows = await uow.session.exec(
+        select(PairingRun).where(PairingRun.community_id == uow.community_id, PairingRun.id == run_id)
+    )
+    row = rows.one_or_none()
+    if row is None or row.given is None or row.decided is None:
+        return None
+    return _run(row), row.given, row.decided
 
 
 async def runs(uow: UnitOfWork, limit: int) -> list[PairingRunInfo]:
     """Return the latest runs, newest first."""
     rows = await uow.session.exec(
         select(PairingRun)
+        .options(defer(col(PairingRun.given)), defer(col(PairingRun.decided)))  # type: ignore[arg-type]
         .where(PairingRun.community_id == uow.community_id)
         .order_by(col(PairingRun.id).desc())
         .limit(limit)
     )
-    return [
-        PairingRunInfo(
-            id=row.id,
-            engine=row.engine,
-            ran_at=row.ran_at,
-            paired=row.paired,
-            unpaired=row.unpaired,
-            blocked={
-                UUID(request): {Blocked(reason): count for reason, count in reasons.items()}
-                for request, reasons in row.blocked.items()
-            },
-        )
-        for row in rows
-    ]
+    return [_run(row) for row in rows]
+
+
+def _run(row: PairingRun) -> PairingRunInfo:
+    return PairingRunInfo(
+        id=row.id,
+        engine=row.engine,
+        ran_at=row.ran_at,
+        paired=row.paired,
+        unpaired=row.unpaired,
+        blocked={
+            UUID(request): {Blocked(reason): count for reason, count in reasons.items()}
+            for request, reasons in row.blocked.items()
+        },
+        worth=row.worth,
+        bound=row.bound,
+        kept=row.kept,
+        moved=row.moved,
+    )
 
 
 async def insert_offers(uow: UnitOfWork, run_id: UUID | None, offers: Sequence[NewOffer]) -> None:
@@ -122,10 +148,10 @@ async def insert_offers(uow: UnitOfWork, run_id: UUID | None, offers: Sequence[N
         await connection.execute(
             """
             INSERT INTO bank.offers (community_id, pairing_run_id, state, offered_at, id, help_request_id,
-                                     volunteer_id, distance, starts_at, ends_at, expires_at)
+                                     volunteer_id, distance, starts_at, ends_at, expires_at, carer)
             SELECT $1, $2, 'offered', $3, u.*
               FROM unnest($4::uuid[], $5::uuid[], $6::uuid[], $7::int[], $8::timestamptz[], $9::timestamptz[],
-                          $10::timestamptz[]) AS u
+                          $10::timestamptz[], $11::smallint[]) AS u
             """,
             uow.community_id,
             run_id,
@@ -137,16 +163,18 @@ async def insert_offers(uow: UnitOfWork, run_id: UUID | None, offers: Sequence[N
             [offer.starts_at for offer in offers],
             [offer.ends_at for offer in offers],
             [offer.expires_at for offer in offers],
+            [offer.carer for offer in offers],
         )
 
 
 async def asked_before(uow: UnitOfWork, request_ids: Sequence[UUID]) -> dict[UUID, frozenset[UUID]]:
-    """Return, by request, the volunteers it was offered to before."""
+    """Return, by request, the volunteers who declined it or let an offer of it lapse."""
     connection = await uow.connection()
     rows = await connection.fetch(
         """
         SELECT help_request_id, array_agg(volunteer_id) AS volunteers FROM bank.offers
-         WHERE community_id = $1 AND help_request_id = ANY ($2::uuid[]) GROUP BY help_request_id
+         WHERE community_id = $1 AND help_request_id = ANY ($2::uuid[]) AND state IN ('declined', 'lapsed')
+         GROUP BY help_request_id
         """,
         uow.community_id,
         list(request_ids),
@@ -205,16 +233,35 @@ async def answer(uow: UnitOfWork, offer_id: UUID, state: OfferState, now: dateti
     return row is not None
 
 
-async def take_back(uow: UnitOfWork, request_id: UUID, now: datetime) -> None:
-    """Turn the accepted offer of a request into a declined one."""
+async def replace(uow: UnitOfWork, offer_ids: Sequence[UUID], now: datetime) -> set[UUID]:
+    """Put those of the offers that still stand aside for others, and return them."""
+    connection = await uow.connection()
+    rows = await connection.fetch(
+        """
+        UPDATE bank.offers SET state = 'replaced', answered_at = $3
+         WHERE community_id = $1 AND state = 'offered' AND id IN (
+               SELECT id FROM bank.offers WHERE community_id = $1 AND id = ANY ($2::uuid[])
+                ORDER BY id FOR NO KEY UPDATE)
+        RETURNING id
+        """,
+        uow.community_id,
+        list(offer_ids),
+        now,
+    )
+    return {row["id"] for row in rows}
+
+
+async def take_back(uow: UnitOfWork, request_id: UUID, volunteer_id: UUID, now: datetime) -> None:
+    """Turn the offer of a request that a volunteer accepted into a declined one."""
     connection = await uow.connection()
     await connection.execute(
         """
-        UPDATE bank.offers SET state = 'declined', answered_at = $3
-         WHERE community_id = $1 AND help_request_id = $2 AND state = 'accepted'
+        UPDATE bank.offers SET state = 'declined', answered_at = $4
+         WHERE community_id = $1 AND help_request_id = $2 AND volunteer_id = $3 AND state = 'accepted'
         """,
         uow.community_id,
         request_id,
+        volunteer_id,
         now,
     )
 

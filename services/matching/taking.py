@@ -21,8 +21,9 @@ from services.care import service as care
 from services.care.service import RequestInfo, VisitInfo
 from services.matching import availability_store, store
 from services.matching.candidates import best_start, candidate, why_not
+from services.matching.frame import frame_for, wishes_of
 from services.matching.offers import offer_of
-from services.matching.planning import frame_for, instance_of, wishes_of
+from services.matching.planning import instance_of
 from services.matching.views import Takeable
 from services.people import service as people
 

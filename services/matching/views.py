@@ -11,13 +11,20 @@ from pointsbank.domain.availability import Limits, Skill
 from pointsbank.domain.free_hours import FreeHour, HoursException
 from pointsbank.domain.grid import GridDistance
 from pointsbank.domain.offer import OfferState
-from pointsbank.domain.pairing import Blocked
+from pointsbank.domain.pairing.instance import Instance
+from pointsbank.domain.pairing.plan import Plan
+from pointsbank.domain.pairing.rules import Blocked
 from services.care.service import RequestInfo
 
 
 @dataclass(frozen=True, slots=True)
 class PairingRunInfo:
-    """What a pairing run came to. blocked: by unpaired request, the number of volunteers each reason cost."""
+    """What a pairing run came to.
+
+    paired: requests offered. blocked: by unpaired request, the number of volunteers each reason cost.
+    worth: of the plan; bound: no plan is worth more; kept, moved: offers that stood before. The four are None
+    in a run from before they were kept.
+    """
 
     id: UUID
     engine: str
@@ -25,6 +32,19 @@ class PairingRunInfo:
     paired: int
     unpaired: int
     blocked: Mapping[UUID, Mapping[Blocked, int]]
+    worth: int | None = None
+    bound: int | None = None
+    kept: int | None = None
+    moved: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunDetail:
+    """A pairing run with all it was given and decided: with them it can be explained and run again."""
+
+    info: PairingRunInfo
+    instance: Instance
+    plan: Plan
 
 
 @dataclass(frozen=True, slots=True)

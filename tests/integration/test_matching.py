@@ -13,7 +13,7 @@ from pointsbank.domain.errors import DomainError, InvalidValue, NotAllowed, NotF
 from pointsbank.domain.free_hours import FreeHour
 from pointsbank.domain.grid import GridDistance
 from pointsbank.domain.help_request import RequestState
-from pointsbank.domain.pairing import Blocked
+from pointsbank.domain.pairing.rules import Blocked
 from pointsbank.domain.roles import Role
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database

@@ -18,7 +18,7 @@ from pointsbank.domain.free_hours import (
     require_exceptions,
     require_free_hours,
 )
-from pointsbank.domain.pairing import Period
+from pointsbank.domain.period import Period
 
 SHANGHAI = "Asia/Shanghai"
 MONDAY = date(2026, 3, 2)

@@ -24,11 +24,13 @@ from typing import IO
 
 from pointsbank.domain.pairing.plan import How
 from services.matching.engine.frames import LENGTH_BYTES, frame
-from services.matching.engine.greedy import greedy, worth
 from services.matching.engine.parts import Part
-from services.matching.engine.solving import Solved, plain_bound
+from services.matching.engine.solving import Solved, first_answer
 
 ROOT = Path(__file__).parents[3]
+SMALL = 2_000
+"""Columns up to which a part is first tried here: where greed reaches the bound, no process is needed."""
+
 PART_PROCESS = "services.matching.engine.part_process"
 
 
@@ -52,10 +54,11 @@ class PartProcesses:
     ) -> None:
         self.close()
 
-    def start(self) -> None:
-        """Start the processes that are missing, without waiting for them."""
+    def start(self, needed: int | None = None) -> None:
+        """Start the processes that are missing, without waiting for them. needed: no more than so many."""
+        wanted = self.count if needed is None else min(self.count, needed)
         with self._lock:
-            for _ in range(self.count - len(self._children)):
+            for _ in range(wanted - len(self._children)):
                 self._start()
 
     def close(self) -> None:
@@ -71,20 +74,21 @@ class PartProcesses:
 
         The largest are begun first. What is not done in time is answered with the best that was told.
         """
-        self.start()
         until = time.monotonic() + seconds
-        order = sorted(range(len(parts)), key=lambda at: -len(parts[at]))
+        firsts = {at: first_answer(part) for at, part in enumerate(parts) if len(part) <= SMALL}
+        answers = {at: first for at, first in firsts.items() if first.how is How.RELAXED}
+        order = sorted(set(range(len(parts))) - answers.keys(), key=lambda at: -len(parts[at]))
+        self.start(len(order))
         with ThreadPoolExecutor(self.count) as threads:
-            answers = dict(
-                zip(order, threads.map(lambda at: self._one(parts[at], until), order), strict=True)
-            )
+            found = threads.map(lambda at: self._one(parts[at], until), order)
+            answers.update(zip(order, found, strict=True))
         return [answers[at] for at in range(len(parts))]
 
     def _one(self, part: Part, until: float) -> Solved:
         try:
             child = self._idle.get(timeout=max(0.0, until - time.monotonic()))
         except Empty:
-            return by_greed(part)
+            return first_answer(part)
         best, whole = child.solve(part, until)
         if whole:
             self._idle.put(child)
@@ -95,19 +99,13 @@ class PartProcesses:
                 if not self._closed:
                     self._start()
         if best is None:
-            return by_greed(part)
+            return first_answer(part)
         return best if whole else replace(best, how=How.GREEDY if best.how is How.GREEDY else How.STOPPED)
 
     def _start(self) -> None:
         child = _Child(self._module)
         self._children.add(child)
         self._idle.put(child)
-
-
-def by_greed(part: Part) -> Solved:
-    """Return a part's answer by greed and ejection alone."""
-    plan = greedy(part)
-    return Solved(plan, worth(part, plan), plain_bound(part), How.GREEDY, 1)
 
 
 class _Child:

@@ -12,9 +12,9 @@ from pointsbank.domain.pairing.plan import How, PartOfPlan, Plan
 from services.matching.engine.arrays import Ints
 from services.matching.engine.columns import Columns, columns_of, field_of
 from services.matching.engine.parts import Part, parts_of
-from services.matching.engine.processes import PartProcesses, by_greed
+from services.matching.engine.processes import PartProcesses
 from services.matching.engine.reasons import Reasons
-from services.matching.engine.solving import Solved, solve
+from services.matching.engine.solving import Solved, first_answer, solve
 
 SECONDS = 60.0
 """What a run is given unless told otherwise."""
@@ -35,7 +35,7 @@ def plan_by_greed(instance: Instance) -> Plan:
     field = field_of(instance)
     columns = columns_of(field)
     parts = parts_of(field, columns)
-    return told(instance, columns, parts, [by_greed(part) for part in parts])
+    return told(instance, columns, parts, [first_answer(part) for part in parts])
 
 
 def replay(instance: Instance, recipe: Sequence[PartOfPlan]) -> Plan:

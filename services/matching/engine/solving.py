@@ -63,8 +63,7 @@ class _Search:
         self._gap = gap
         self._tell = tell
         self._stop_after = stop_after
-        first = greedy(part)
-        self.best = Solved(first, worth(part, first), plain_bound(part), How.GREEDY, 1)
+        self.best = first_answer(part)
 
     @property
     def _looks(self) -> int:
@@ -77,6 +76,8 @@ class _Search:
         """Return the best answer."""
         try:
             self._told()
+            if self.best.how is How.RELAXED:
+                return self.best
             if len(self.part) > MIDDLE:
                 self._price()
             if len(self.part) <= LARGE:
@@ -130,6 +131,13 @@ class _Search:
         if reached <= self.best.worth:
             plan, reached = self.best.plan, self.best.worth
         self.best = Solved(plan, reached, self.best.bound, How.SEARCHED, self.best.told)
+
+
+def first_answer(part: Part) -> Solved:
+    """Return a part's answer by greed and ejection: where it reaches the plain bound, there is no better."""
+    plan, bound = greedy(part), plain_bound(part)
+    reached = worth(part, plan)
+    return Solved(plan, reached, bound, How.RELAXED if reached == bound else How.GREEDY, 1)
 
 
 def plain_bound(part: Part) -> int:

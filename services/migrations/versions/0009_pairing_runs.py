@@ -67,7 +67,10 @@ def downgrade() -> None:
     op.drop_index("uq_offers_standing", table_name="offers", schema="bank")
     # The earlier form knows one place a request and no offer that another took the place of.
     op.execute(
-        "UPDATE bank.offers SET state = 'lapsed' WHERE state = 'replaced' OR carer = 2 AND " + STANDING
+        """
+        UPDATE bank.offers SET state = 'lapsed'
+         WHERE state = 'replaced' OR carer = 2 AND state IN ('offered', 'accepted')
+        """
     )
     op.create_index(
         "uq_offers_standing",
