@@ -97,13 +97,17 @@ async def places_of(
     }
 
 
-async def planning_input(uow: UnitOfWork, requests: Sequence[RequestInfo], *, now: datetime) -> Instance:
+async def planning_input(
+    uow: UnitOfWork, requests: Sequence[RequestInfo], *, now: datetime, movable: Collection[UUID] = ()
+) -> Instance:
     """Return all that a run may know to pair these requests with the community's volunteers.
 
-    For callers that have decided who may. Raises NotFound, UnknownServiceKind.
+    movable: requests whose unanswered offers may move. For callers that have decided who may. Raises
+    NotFound, UnknownServiceKind.
     """
     frame = await frame_for(uow, requests, now=now)
-    return await instance_of(uow, frame, requests, await people.people_with_role(uow, Role.VOLUNTEER))
+    volunteers = await people.people_with_role(uow, Role.VOLUNTEER)
+    return await instance_of(uow, frame, requests, volunteers, movable=movable)
 
 
 async def instance_of(

@@ -20,9 +20,9 @@ from pointsbank.domain.errors import NotFound
 from pointsbank.domain.help_request import RequestState
 from pointsbank.domain.pairing.form import canonical, read_instance, written_instance
 from pointsbank.domain.pairing.instance import Instance
-from pointsbank.domain.pairing.plan import Plan, PlannedVisit
+from pointsbank.domain.pairing.plan import Plan, PlannedVisit, Unpaired
 from pointsbank.domain.pairing.plan_form import read_plan, written_plan
-from pointsbank.domain.pairing.rules import blocked_at, blocked_person
+from pointsbank.domain.pairing.rules import Blocked, blocked_at, blocked_person
 from pointsbank.domain.roles import READERS, Actor, Role
 from pointsbank.platform.database import UnitOfWork
 from pointsbank.platform.ids import uuid7
@@ -127,12 +127,18 @@ def _info(plan: Plan, now: datetime) -> PairingRunInfo:
         ran_at=now,
         paired=len({visit.request for visit in plan.visits}),
         unpaired=len(plan.unpaired),
-        blocked={UUID(unpaired.request): unpaired.blocked for unpaired in plan.unpaired},
+        blocked={UUID(unpaired.request): _kept_away(unpaired) for unpaired in plan.unpaired},
         worth=plan.worth,
         bound=plan.bound,
         kept=plan.kept,
         moved=plan.moved,
     )
+
+
+def _kept_away(unpaired: Unpaired) -> Mapping[Blocked, int]:
+    """Return what kept volunteers away; whom the run itself sends elsewhere are promised, as others are."""
+    promised = unpaired.blocked.get(Blocked.ALREADY_PROMISED, 0) + unpaired.needed_elsewhere
+    return {**unpaired.blocked, **({Blocked.ALREADY_PROMISED: promised} if promised else {})}
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,9 @@ def test_a_solver_with_a_bad_day_leaves_the_answer_of_greed_in_time(
     with PartProcesses(2, module="tests.faults.odd_solvers") as processes:
         found = plan(instance, processes, seconds=3)
     assert time.monotonic() - began < 20
-    assert {part.how for part in found.parts} == {How.GREEDY}
+    hows = {part.how for part in found.parts}
+    assert How.GREEDY in hows
+    assert hows <= {How.GREEDY, How.RELAXED}  # where greed reaches the bound nobody is asked
     require_sound(instance, found)
     assert found.worth == plan_by_greed(instance).worth
     assert found.bound >= found.worth
@@ -35,7 +37,7 @@ def test_processes_go_on_after_one_was_killed(monkeypatch: pytest.MonkeyPatch) -
     with PartProcesses(1) as processes:
         cut = plan(instance, processes, seconds=0)
         whole = plan(instance, processes, seconds=60)
-    assert {part.how for part in cut.parts} == {How.GREEDY}
+    assert How.GREEDY in {part.how for part in cut.parts}
     assert not {part.how for part in whole.parts} & {How.GREEDY, How.STOPPED}
     assert whole.worth >= cut.worth
 

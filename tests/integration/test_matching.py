@@ -349,4 +349,4 @@ async def test_a_volunteer_without_an_address_or_hours_is_not_asked(bank: Databa
         await matching.set_free_hours(uow, world.volunteer.id, [])
         await matching.set_free_hours(uow, world.second_volunteer.id, [])
     await ask_for_help(bank, world)
-    assert list((await pair(bank)).blocked.values()) == [{}]
+    assert list((await pair(bank)).blocked.values()) == [{Blocked.NOT_FREE: 2}]

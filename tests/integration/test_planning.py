@@ -56,9 +56,11 @@ async def world(bank: Database) -> World:
     return await small_world(bank)
 
 
-async def instance(bank: Database, *requests: RequestInfo) -> Instance:
+async def instance(
+    bank: Database, *requests: RequestInfo, movable: Collection[UUID] = ()
+) -> Instance:
     async with bank.unit_of_work(1) as uow:
-        return await planning_input(uow, requests, now=uow.clock.now())
+        return await planning_input(uow, requests, now=uow.clock.now(), movable=movable)
 
 
 def of(found: Instance, person: PersonInfo) -> Volunteer:
@@ -150,15 +152,18 @@ async def test_what_is_promised_keeps_busy_and_uses_up_day_and_week(
     assert (second.recent, second.visits) == (0, 0)
 
 
-async def test_the_offer_of_the_very_request_is_a_promise_to_keep_not_busy_time(
+async def test_an_offer_that_may_move_is_a_promise_to_keep_and_else_busy_time(
     bank: Database, world: World
 ) -> None:
     asked = await ask_for_help(bank, world)
     async with bank.unit_of_work(1) as uow:
         assert await matching.offer_now(uow, asked.id)
-    found = await instance(bank, asked)
+    found = await instance(bank, asked, movable={asked.id})
     assert found.requests[0].promised == {str(world.volunteer.id): NOON}
     assert of(found, world.volunteer).busy == ()
+    stands = await instance(bank, asked)
+    assert stands.requests[0].promised == {}
+    assert [each.start for each in of(stands, world.volunteer).busy] == [NOON]
 
 
 async def test_who_came_before_is_known_and_who_declined_is_not_asked_again(
