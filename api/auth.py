@@ -35,7 +35,7 @@ ANYONE: dict[str, Any] = {MAY: "anyone"}
 """Declares a route that needs no session: it shows nothing of the community, or checks by itself."""
 
 SIGNED_IN: dict[str, Any] = {MAY: frozenset(Role)}
-"""Declares a route for whoever is signed in."""
+"""Declares a route for whoever is signed in, also family and others who hold no role."""
 
 
 def may(*roles: Role) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def require_right(connection: ASGIConnection[Any, Any, Any, Any], route: BaseRou
     if session.by_cookie and connection.scope["method"] not in SAFE_METHODS:  # type: ignore[typeddict-item]
         require_same_origin(connection)
     actor: Actor = connection.scope["user"]
-    if not actor.has(*declared):
+    if declared != SIGNED_IN[MAY] and not actor.has(*declared):
         raise NotAllowed(action=route.handler_name)
 
 
@@ -112,7 +112,7 @@ def home_of(actor: Actor) -> str:
         return "/elder"
     if actor.has(Role.VOLUNTEER):
         return "/volunteer"
-    return "/confirm" if actor.has(Role.BUILDING_LEADER, Role.GRID_LEADER) else "/"
+    return "/confirm" if actor.has(Role.BUILDING_LEADER, Role.GRID_LEADER) else "/family"
 
 
 def _cookie(request: Request[Any, Any, State], value: str | None) -> Cookie:

@@ -153,6 +153,7 @@ STATUSES: Mapping[str, int] = {
     "method_not_allowed": 405,
     "cannot_take": 409,
     "daily_limit_reached": 409,
+    "duplicate_request": 409,
     "gift_limit": 409,
     "giving_not_enabled": 409,
     "hold_expired": 409,

@@ -278,6 +278,8 @@ def config() -> OpenAPIConfig:
         tags=[
             Tag("people", "who is signed in, and finding residents"),
             Tag("help requests", "what elders ask for"),
+            Tag("series", "what elders ask for again and again"),
+            Tag("family and exclusions", "who speaks for an elder, and who is not sent to one"),
             Tag("matching", "pairing runs and offers"),
             Tag("availability", "what volunteers say of themselves, and what they take of their own accord"),
             Tag("visits", "checked in, checked out, confirmed"),

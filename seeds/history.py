@@ -14,11 +14,14 @@ from datetime import date, datetime, time, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from pointsbank.domain.asked_time import When
 from pointsbank.domain.grid import GridDistance
 from pointsbank.domain.pairing import Period
 from pointsbank.domain.points import MILLI, Minutes
 from pointsbank.domain.policy import DEFAULT_POLICY, EarnedSoFar, Policy, parse_policy
+from pointsbank.domain.preferences import NO_PREFERENCES, Preferences
 from pointsbank.domain.roles import Role
+from seeds.asking import drawn_preferences, drawn_when
 from seeds.geography import TIMEZONE
 from seeds.residents import ELDER_FROM, Population, age_on
 from seeds.scale import Scale
@@ -69,7 +72,10 @@ class RedemptionSeed:
 
 @dataclass(frozen=True, slots=True)
 class RequestSeed:
-    """A help request that walks the chain. A proxy asks for an elder who cannot."""
+    """A help request that walks the chain. A proxy asks for an elder who cannot.
+
+    starts_at: when the elder is surely free; when: how they say it.
+    """
 
     elder: int
     kind: str
@@ -77,6 +83,8 @@ class RequestSeed:
     minutes: int
     urgency: int
     asked_by_proxy: bool
+    when: When
+    preferences: Preferences = NO_PREFERENCES
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +146,7 @@ class Past:
     def __init__(self, people: Population, *, seed: int, today: date) -> None:
         self.people = people
         self.rng = random.Random(f"history:{seed}")
+        self.asking = random.Random(f"asking:{seed}")
         self.policy = default_policy(today)
         self.volunteers = people.holders[Role.VOLUNTEER]
         self.coordinators = people.holders[Role.COORDINATOR]
@@ -264,16 +273,17 @@ class Past:
         eligible = [each for each in self.volunteers if self.people.residents[each].canteen_eligible]
         return sorted(eligible, key=lambda each: (-self.balances[each], each))[:count]
 
-    def requests(self, days: Sequence[date], count: int) -> list[RequestSeed]:
+    def requests(self, days: Sequence[date], count: int, *, in_slots: bool = False) -> list[RequestSeed]:
         """Draw ``count`` help requests at most for some of ``days``, in order of time, one an elder.
 
-        Most ask for an hour in which they know a neighbour to be free; some for any hour at all.
+        Most ask for an hour in which they know a neighbour to be free; some for any hour at all. in_slots:
+        some only name the part of the day.
         """
         drawn: dict[int, RequestSeed] = {}
         for _ in range(count):
             suited = self.rng.random() < SUITED_SHARE
             elder, kind, starts_at = self._suited(days) if suited else self._any(days)
-            drawn.setdefault(elder, self._request(elder, kind, starts_at))
+            drawn.setdefault(elder, self._request(elder, kind, starts_at, in_slots=in_slots))
         return sorted(drawn.values(), key=lambda request: (request.starts_at, request.elder))
 
     def requests_at(self, starts_at: datetime, count: int) -> list[RequestSeed]:
@@ -290,16 +300,21 @@ class Past:
         ]
         chosen = self.rng.sample(free, min(count, len(free)))
         elders = dict.fromkeys(self.rng.choice(self.regulars[volunteer]) for volunteer in chosen)
-        return [self._request(elder, kind.code, at) for elder in elders]
+        return [self._request(elder, kind.code, at, at_once=True) for elder in elders]
 
-    def _request(self, elder: int, kind: str, starts_at: datetime) -> RequestSeed:
+    def _request(
+        self, elder: int, kind: str, starts_at: datetime, *, at_once: bool = False, in_slots: bool = False
+    ) -> RequestSeed:
+        minutes = self.policy.kind(kind).expected_minutes
         return RequestSeed(
             elder=elder,
             kind=kind,
             starts_at=starts_at,
-            minutes=self.policy.kind(kind).expected_minutes,
+            minutes=minutes,
             urgency=self.rng.choices((0, 1, 2, 3), weights=(60, 25, 12, 3))[0],
             asked_by_proxy=self.people.residents[elder].phone is None,
+            when=starts_at if at_once else drawn_when(self.asking, starts_at, minutes, in_slots=in_slots),
+            preferences=NO_PREFERENCES if at_once else drawn_preferences(self.asking),
         )
 
     def _suited(self, days: Sequence[date]) -> tuple[int, str, datetime]:

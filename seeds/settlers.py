@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterator
+
 from pointsbank.domain.free_hours import FreeHour
 from pointsbank.domain.resident import Gender, PlaceKind
 from pointsbank.domain.roles import Role
@@ -78,6 +81,17 @@ async def settle_people(world: World) -> None:
                 for index in volunteers
             },
         )
+        await people.add_languages_many(uow, {world.ids[index]: spoken for index, spoken in _spoken(world)})
+
+
+def _spoken(world: World) -> Iterator[tuple[int, list[str]]]:
+    """Yield what volunteers and elders speak: of the old, some no Mandarin; of all, many Taishanese."""
+    dice = random.Random(f"languages:{world.seed}")
+    holders = world.people.holders
+    for index in sorted({*holders[Role.VOLUNTEER], *holders[Role.ELDER]}):
+        old = Role.ELDER in world.people.residents[index].roles
+        shares = (("yue", 0.85), ("toi", 0.3), ("cmn", 0.55 if old else 0.95), ("hak", 0.04))
+        yield index, [each for each, share in shares if dice.random() < share] or ["yue"]
 
 
 def _new_person(world: World, index: int, resident: ResidentSeed) -> NewPerson:

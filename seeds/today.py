@@ -39,7 +39,7 @@ async def live_today(world: World, past: Past) -> None:
     """Leave requests open, offers standing, visits agreed and under way, and orders on their way."""
     today = local_date(world.now.clock.now(), TIMEZONE)
     days = [today + timedelta(days=number) for number in range(1, COMING_DAYS + 1)]
-    coming = past.requests(days, 3 * world.scale.coming)
+    coming = past.requests(days, 3 * world.scale.coming, in_slots=True)
     # Requests that are to stay open are asked last: a pairing run takes every open one.
     await _begin_visits(world, past)
     await _make_offers(world, coming[world.scale.coming :])

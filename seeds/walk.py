@@ -45,7 +45,8 @@ async def walk_requests(
             agreed = await _answer_offers(world, uow, asked, rng)
             for actor, visit in sorted(agreed, key=lambda each: (each[1].planned_start, each[1].id)):
                 walked.append(await _make_visit(world, uow, actor, visit, rng, confirmed=confirmed))
-            world.clock.move_to(max(world.clock.now(), todays[-1].starts_at))
+            begun = [each.latest_start for each in (await care.requests_by_id(uow, asked)).values()]
+            world.clock.move_to(max(world.clock.now(), *begun))
             await care.expire_requests(uow)
     return walked
 
@@ -65,9 +66,11 @@ async def ask_all(
             care.AskForHelp(
                 elder_id=elder.person_id,
                 kind=request.kind,
-                starts_at=request.starts_at,
+                starts_at=request.when,
                 minutes=request.minutes,
                 urgency=request.urgency,
+                preferences=request.preferences,
+                even_if_similar=True,  # chance may draw the same for an elder twice
             ),
         )
         asked.append(info.id)

@@ -84,6 +84,8 @@ class WorkerProcess:
             ),
             (settings.sweep_seconds, "offers", self._in_one_commit(matching_jobs.lapse_offers)),
             (settings.sweep_seconds, "requests", self._in_one_commit(care_jobs.expire_requests)),
+            (settings.sweep_seconds, "waiting", self._in_one_commit(care_jobs.escalate_waiting)),
+            (settings.batch_seconds, "series", self._in_one_commit(care_jobs.make_requests)),
             (
                 settings.batch_seconds,
                 "settle",

@@ -126,7 +126,8 @@ async def ask_for_help(
     elder = elder or world.elder
     async with database.unit_of_work(world.community_id) as uow:
         starts_at = uow.clock.now() + starts_in
-        return await care.ask(uow, elder.actor, AskForHelp(elder.id, kind, starts_at, minutes, urgency))
+        asked = AskForHelp(elder.id, kind, starts_at, minutes, urgency, even_if_similar=True)
+        return await care.ask(uow, elder.actor, asked)
 
 
 async def planned_visit(

@@ -16,6 +16,7 @@ COMMANDS = {
     "settle": "api.cli.settle:settle",
     "policy": "api.cli.policy:policy",
     "import": "api.cli.importing:importing",
+    "match": "api.cli.match:match",
     "migrate": "api.cli.schemas:migrate",
 }
 """Name → module:command."""

@@ -46,7 +46,8 @@ def plausible(moment: datetime) -> bool:
         return False
 
 
-def _broken(rule: str) -> PydanticCustomError:
+def broken(rule: str) -> PydanticCustomError:
+    """Return the error of a validator: ``rule`` is a stable word."""
     return PydanticCustomError(rule, rule)
 
 
@@ -63,9 +64,9 @@ class WholeNumber:
 
     def _checked(self, value: object) -> int:
         if type(value) is not int:
-            raise _broken("whole_number")
+            raise broken("whole_number")
         if not self.low <= value <= self.high:
-            raise _broken(f"between_{self.low}_and_{self.high}")
+            raise broken(f"between_{self.low}_and_{self.high}")
         return value
 
 
@@ -73,15 +74,15 @@ def _moment(value: object) -> datetime:
     if isinstance(value, datetime):
         return value
     if not isinstance(value, str) or not _MOMENT.fullmatch(value):
-        raise _broken("moment")
+        raise broken("moment")
     try:
         told = datetime.fromisoformat(value)
     except ValueError:
-        raise _broken("moment") from None
+        raise broken("moment") from None
     if told.tzinfo is None:
-        raise _broken("timezone")
+        raise broken("timezone")
     if not plausible(told):
-        raise _broken("plausible_date")
+        raise broken("plausible_date")
     return told
 
 
@@ -89,11 +90,11 @@ def _day(value: object) -> date:
     if isinstance(value, date) and not isinstance(value, datetime):
         return value
     if not isinstance(value, str) or not _DAY.fullmatch(value):
-        raise _broken("day")
+        raise broken("day")
     try:
         return date.fromisoformat(value)
     except ValueError:
-        raise _broken("day") from None
+        raise broken("day") from None
 
 
 Moment = Annotated[
@@ -103,6 +104,16 @@ Moment = Annotated[
 
 Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
 """A calendar day in the community's time zone."""
+
+
+def _flag(value: object) -> bool:
+    if type(value) is not bool:
+        raise broken("true_or_false")
+    return value
+
+
+Flag = Annotated[bool, BeforeValidator(_flag), WithJsonSchema({"type": "boolean"})]
+"""A JSON ``true`` or ``false``, and nothing that is only taken for one."""
 
 
 def text(longest: int) -> StringConstraints:

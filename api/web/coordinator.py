@@ -10,11 +10,20 @@ from litestar import Response, get, post
 from litestar.datastructures import Cookie
 from litestar.params import FromPath
 
-from api.auth import may
+from api.auth import SIGNED_IN, may
 from api.dependencies import SignedIn
 from api.web.forms import do_once, read_form, see_other, uuid_of
 from api.web.pages import page
-from api.web.visitor import AUDIT_HOME, ELDER_HOME, FOR_COOKIE, FOR_SECONDS, LEADERS, Visitor, visit
+from api.web.visitor import (
+    AUDIT_HOME,
+    ELDER_HOME,
+    FAMILY_HOME,
+    FOR_COOKIE,
+    FOR_SECONDS,
+    LEADERS,
+    Visitor,
+    visit,
+)
 from api.web.waiting import waiting
 from pointsbank.domain.errors import DomainError, NotFound
 from pointsbank.domain.help_request import RequestState
@@ -72,6 +81,8 @@ async def show_board(
         limit=REQUESTS_SHOWN,
         to_confirm=to_confirm,
         waiting=await waiting(uow, visitor),
+        overdue=await care.waiting_for(uow, visitor.actor),
+        family=await care.family_to_confirm(uow, visitor.actor),
         run=_run(request),
     )
 
@@ -140,16 +151,17 @@ async def act_for(request: SignedIn) -> Response[None]:
     person_id = uuid_of((await read_form(request)).get("person", ""), what="person")
     async with visit(request) as (uow, visitor):
         await people.view_person(uow, visitor.actor, person_id)
-    return _acting(request, str(person_id), see_other(ELDER_HOME))
+    return acting(request, str(person_id), see_other(ELDER_HOME))
 
 
-@post("/coordinator/act-for/end", opt=may(*STAFF), include_in_schema=False)
+@post("/coordinator/act-for/end", opt=SIGNED_IN, include_in_schema=False)
 async def end_acting(request: SignedIn) -> Response[None]:
     """Stop acting for a resident."""
-    return _acting(request, None, see_other(BOARD))
+    return acting(request, None, see_other(BOARD if request.user.has(*STAFF) else FAMILY_HOME))
 
 
-def _acting(request: SignedIn, person: str | None, answer: Response[None]) -> Response[None]:
+def acting(request: SignedIn, person: str | None, answer: Response[None]) -> Response[None]:
+    """Return ``answer`` with whom the visitor acts for from now on; None: nobody."""
     answer.set_cookie(
         Cookie(
             key=FOR_COOKIE,
@@ -174,9 +186,11 @@ async def witness(request: SignedIn) -> Response[str]:
 async def show_witness(
     request: SignedIn, uow: UnitOfWork, visitor: Visitor, refused: DomainError | None = None
 ) -> Response[str]:
-    """Return the list of visits to confirm."""
+    """Return the list of visits to confirm, and for a grid leader of what waits too long."""
     found = await care.visits_to_confirm(uow, visitor.actor, limit=PAGE_MAX)
-    return page(request, visitor, "witness.html", refused=refused, to_confirm=found)
+    told = visitor.actor.has(*STAFF, Role.GRID_LEADER)
+    overdue = await care.waiting_for(uow, visitor.actor) if told else []
+    return page(request, visitor, "witness.html", refused=refused, to_confirm=found, overdue=overdue)
 
 
 @get("/visits/{visit_id:uuid}", opt=may(*READERS, *LEADERS), include_in_schema=False)

@@ -1,15 +1,9 @@
-"""An elder's pages: the passbook, asking for help step by step, confirming who came.
-
-The steps of asking stand in the address (kind, day, time: nothing personal), so that every step is a plain
-link and the way back loses nothing.
-"""
+"""An elder's pages: the passbook, and confirming who came."""
 
 from __future__ import annotations
 
-import re
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 from typing import Any
-from urllib.parse import urlencode
 from uuid import UUID
 
 from litestar import Response, get, post
@@ -17,27 +11,22 @@ from litestar.params import FromPath
 
 from api.auth import may
 from api.dependencies import SignedIn
-from api.web.forms import do_once, kept_key, read_form
+from api.web.forms import do_once, read_form
 from api.web.pages import page
 from api.web.visitor import ELDER_HOME, Visitor, visit
 from pointsbank.domain import accounts
-from pointsbank.domain.errors import DomainError, InvalidValue
-from pointsbank.domain.help_request import NEXT, RequestState
+from pointsbank.domain.errors import DomainError
+from pointsbank.domain.help_request import RequestState
 from pointsbank.domain.redemption import ENDED
 from pointsbank.domain.roles import Actor, Role
 from pointsbank.domain.visit import VisitState
 from pointsbank.platform.database import UnitOfWork
 from services.care import service as care
-from services.care.views import AskForHelp
 from services.ledger import lots
 from services.ledger import service as ledger
-from services.matching import service as matching
 from services.settlement import service as settlement
 
 ELDERS = may(Role.ELDER, Role.COORDINATOR)
-DAYS_SHOWN = 8
-HOURS_SHOWN = range(8, 20)
-CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 SHOWN_MAX = 20
 EXPIRES_SOON = timedelta(days=92)
 WAITING = frozenset({RequestState.OPEN, RequestState.OFFERED, RequestState.ACCEPTED})
@@ -76,121 +65,6 @@ async def show_passbook(
     )
 
 
-@get("/elder/ask", opt=ELDERS, include_in_schema=False)
-async def ask(request: SignedIn) -> Response[str]:
-    """Show the next step of asking for help: kind, day, time, check."""
-    draft = {name: request.query_params.get(name, "") for name in ("kind", "day", "time")}
-    async with visit(request) as (uow, visitor):
-        return await show_ask(request, uow, visitor, draft)
-
-
-async def show_ask(
-    request: SignedIn,
-    uow: UnitOfWork,
-    visitor: Visitor,
-    draft: dict[str, str],
-    refused: DomainError | None = None,
-) -> Response[str]:
-    """Return the first step of ``draft`` that is still open; a part that cannot be is asked for again."""
-    words, now = visitor.words, uow.clock.now()
-    policy = await ledger.policy_on(uow, words.today)
-    facts: dict[str, Any] = {"draft": {"note": "", **draft}, "refused": refused}
-    kind, day = policy.kinds.get(draft["kind"]), _day(draft["day"], words.today)
-    if kind is None:
-        kinds = sorted(policy.kinds.values(), key=lambda each: each.code)
-        return page(request, visitor, "ask.html", step="kind", kinds=kinds, back=ELDER_HOME, **facts)
-    if day is None:
-        days = [words.today + timedelta(days=each) for each in range(DAYS_SHOWN)]
-        return page(request, visitor, "ask.html", step="day", days=days, back="/elder/ask", **facts)
-    starts_at = _moment(visitor, day, draft["time"])
-    if starts_at is None:
-        times = [f"{hour:02d}:00" for hour in HOURS_SHOWN if words.moment(day, hour, 0) > now]
-        back = _asked(kind=kind.code)
-        return page(request, visitor, "ask.html", step="time", times=times, back=back, **facts)
-    return page(
-        request,
-        visitor,
-        "ask.html",
-        step="check",
-        starts_at=starts_at,
-        ends_at=starts_at + timedelta(minutes=kind.expected_minutes),
-        back=_asked(kind=kind.code, day=day.isoformat()),
-        **(facts | kept_key(draft)),
-    )
-
-
-@post("/elder/ask", opt=ELDERS, include_in_schema=False)
-async def send_ask(request: SignedIn) -> Response[Any]:
-    """Ask for help; then the request's own page, with the number to read out."""
-    draft = {"kind": "", "day": "", "time": ""} | await read_form(request)
-    try:
-        async with visit(request) as (_, visitor):
-            pass
-
-        async def work(uow: UnitOfWork, actor: Actor) -> str:
-            day = _day(draft["day"], visitor.words.today)
-            starts_at = _moment(visitor, day, draft["time"]) if day is not None else None
-            if starts_at is None:
-                raise InvalidValue(field="starts_at", rule="date_and_time")
-            kind = (await ledger.policy_on(uow, visitor.words.today)).kind(draft["kind"])
-            command = AskForHelp(
-                elder_id=visitor.subject.id,
-                kind=kind.code,
-                starts_at=starts_at,
-                minutes=kind.expected_minutes,
-                note=draft.get("note") or None,
-            )
-            asked = await matching.offer_if_urgent(uow, await care.ask(uow, actor, command))
-            return f"/elder/requests/{asked.id}?done=asked"
-
-        return await do_once(request, work, key=draft.get("key", ""))
-    except DomainError as error:
-        async with visit(request) as (uow, visitor):
-            return await show_ask(request, uow, visitor, draft, error)
-
-
-@get("/elder/requests/{request_id:uuid}", opt=ELDERS, include_in_schema=False)
-async def asked(request: SignedIn, request_id: FromPath[UUID]) -> Response[str]:
-    """Show a help request with its number."""
-    async with visit(request) as (uow, visitor):
-        return await show_request(request, uow, visitor, request_id)
-
-
-async def show_request(
-    request: SignedIn,
-    uow: UnitOfWork,
-    visitor: Visitor,
-    request_id: UUID,
-    refused: DomainError | None = None,
-) -> Response[str]:
-    """Return the page of one help request."""
-    found = await care.request(uow, visitor.actor, request_id)
-    return page(
-        request,
-        visitor,
-        "request.html",
-        refused=refused,
-        asked=found,
-        can_cancel=RequestState.CANCELLED in NEXT[found.state],
-        sure=request.query_params.get("sure") == "1",
-    )
-
-
-@post("/elder/requests/{request_id:uuid}/cancel", opt=ELDERS, include_in_schema=False)
-async def cancel_request(request: SignedIn, request_id: FromPath[UUID]) -> Response[Any]:
-    """Call a help request off."""
-
-    async def work(uow: UnitOfWork, actor: Actor) -> str:
-        await care.cancel_request(uow, actor, request_id)
-        return f"{ELDER_HOME}?done=request_cancelled"
-
-    try:
-        return await do_once(request, work, key=(await read_form(request)).get("key", ""))
-    except DomainError as error:
-        async with visit(request) as (uow, visitor):
-            return await show_request(request, uow, visitor, request_id, error)
-
-
 @get("/elder/visits/{visit_id:uuid}", opt=ELDERS, include_in_schema=False)
 async def who_came(request: SignedIn, visit_id: FromPath[UUID]) -> Response[str]:
     """Show a visit and ask whether it was so."""
@@ -214,21 +88,4 @@ async def confirm(request: SignedIn, visit_id: FromPath[UUID]) -> Response[Any]:
             return await show_passbook(request, uow, visitor, error)
 
 
-def _day(text: str, today: date) -> date | None:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        return None
-    return day if day >= today else None
-
-
-def _moment(visitor: Visitor, day: date, text: str) -> datetime | None:
-    found = CLOCK.fullmatch(text)
-    return visitor.words.moment(day, int(found[1]), int(found[2])) if found else None
-
-
-def _asked(**parts: str) -> str:
-    return f"/elder/ask?{urlencode(parts)}"
-
-
-ROUTES = [passbook, ask, send_ask, asked, cancel_request, who_came, confirm]
+ROUTES = [passbook, who_came, confirm]

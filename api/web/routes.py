@@ -5,6 +5,7 @@ from __future__ import annotations
 from litestar import Router
 
 from api.web import (
+    asking,
     audit,
     availability,
     books,
@@ -13,6 +14,7 @@ from api.web import (
     elder,
     exports,
     fairness,
+    family,
     home,
     orders,
     volunteer,
@@ -23,6 +25,8 @@ web_router = Router(
     route_handlers=[
         *home.ROUTES,
         *elder.ROUTES,
+        *asking.ROUTES,
+        *family.ROUTES,
         *orders.ROUTES,
         *volunteer.ROUTES,
         *availability.ROUTES,

@@ -24,6 +24,7 @@ from pointsbank.domain.roles import READERS, STAFF, Actor, Role
 from pointsbank.platform.clock import local_date
 from pointsbank.platform.database import UnitOfWork
 from pointsbank.platform.messages import negotiate
+from services.care import service as care
 from services.people import service as people
 from services.people.views import CommunityInfo, PersonInfo
 
@@ -31,7 +32,7 @@ FOR_COOKIE = "pointsbank_for"
 FOR_SECONDS = 60 * 60
 
 LEADERS = frozenset({Role.BUILDING_LEADER, Role.GRID_LEADER})
-AUDIT_HOME, LEADER_HOME, ELDER_HOME = "/books", "/confirm", "/elder"
+AUDIT_HOME, LEADER_HOME, ELDER_HOME, FAMILY_HOME = "/books", "/confirm", "/elder", "/family"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,9 @@ class Visitor:
     @property
     def home(self) -> str:
         """The page where this visit begins: the elder's while acting for one."""
-        return ELDER_HOME if self.by_proxy else first_page(self.actor)
+        if not self.by_proxy:
+            return first_page(self.actor)
+        return ELDER_HOME if self.actor.has(*STAFF) else FAMILY_HOME
 
     @property
     def menu(self) -> Sequence[tuple[str, str]]:
@@ -65,7 +68,14 @@ def first_page(actor: Actor) -> str:
     page = home_of(actor)
     if page == "/coordinator" and not actor.has(*STAFF):
         return AUDIT_HOME
-    return LEADER_HOME if page == "/" and actor.has(*LEADERS) else page
+    return page
+
+
+def home_while_acting(request: SignedIn) -> str:
+    """Return where a page of an elder leads back to, whoever looks at it."""
+    actor = request.user
+    own = actor.has(Role.ELDER) and not request.cookies.get(FOR_COOKIE)
+    return ELDER_HOME if actor.has(*STAFF) or own else FAMILY_HOME
 
 
 def menu_of(actor: Actor) -> list[tuple[str, str]]:
@@ -79,6 +89,8 @@ def menu_of(actor: Actor) -> list[tuple[str, str]]:
         pages += [("/coordinator", "board"), ("/coordinator/people", "people")]
     elif actor.has(*LEADERS):
         pages.append((LEADER_HOME, "confirm"))
+    if not actor.has(Role.ELDER, *READERS):
+        pages.append((FAMILY_HOME, "family"))
     if actor.has(*READERS):
         pages += [(AUDIT_HOME, "books"), ("/books/audit", "audit"), ("/books/settlement", "settlement")]
     return pages
@@ -89,8 +101,11 @@ def page_locale(request: Request[Any, Any, State]) -> str:
     return negotiate(request.headers.get("accept-language"), chosen=request.cookies.get(LOCALE_COOKIE))
 
 
-async def meet(uow: UnitOfWork, request: SignedIn) -> Visitor:
-    """Return who is in front of the page. Raises NotFound if they were removed meanwhile."""
+async def meet(uow: UnitOfWork, request: SignedIn, *, for_family: bool = False) -> Visitor:
+    """Return who is in front of the page. Raises NotFound if they were removed meanwhile.
+
+    for_family: the page is one that family may open for their elder, too.
+    """
     actor = request.user
     community = await people.community(uow)
     person = await people.person(uow, actor.person_id)
@@ -99,22 +114,25 @@ async def meet(uow: UnitOfWork, request: SignedIn) -> Visitor:
         timezone=community.timezone,
         today=local_date(uow.clock.now(), community.timezone),
     )
-    subject = await _acted_for(uow, request) if actor.has(*STAFF) else None
+    subject = await _acted_for(uow, request, for_family=for_family)
     return Visitor(actor, person, subject or person, community, words)
 
 
 @asynccontextmanager
-async def visit(request: SignedIn) -> AsyncIterator[tuple[UnitOfWork, Visitor]]:
-    """Open a unit of work in the visitor's community and tell who they are."""
+async def visit(request: SignedIn, *, for_family: bool = False) -> AsyncIterator[tuple[UnitOfWork, Visitor]]:
+    """Open a unit of work in the visitor's community and tell who they are (as :func:`meet`)."""
     async with desk(request).database.unit_of_work(request.auth.community_id) as uow:
-        yield uow, await meet(uow, request)
+        yield uow, await meet(uow, request, for_family=for_family)
 
 
-async def _acted_for(uow: UnitOfWork, request: SignedIn) -> PersonInfo | None:
-    chosen = request.cookies.get(FOR_COOKIE)
-    if not chosen:
+async def _acted_for(uow: UnitOfWork, request: SignedIn, *, for_family: bool) -> PersonInfo | None:
+    actor, chosen = request.user, request.cookies.get(FOR_COOKIE)
+    if not chosen or not (for_family or actor.has(*STAFF)):
         return None
     try:
-        return await people.view_person(uow, request.user, UUID(chosen))
+        person_id = UUID(chosen)
+        if not actor.has(*STAFF) and not await care.is_family(uow, person_id, actor.person_id):
+            return None
+        return await people.person(uow, person_id)
     except (ValueError, NotFound):
         return None

@@ -3,22 +3,59 @@
 ::
 
     open ──► offered ──► accepted ──► under_way ──► done ──► posted
-     ▲          │            │
-     └──────────┘ (declined, │ volunteer withdrew)
-     ▲───────────────────────┘
-     └─► cancelled (from open, offered, accepted) · expired (from open, offered)
+     ▲ │        │ │          │ │
+     │ │        │ └─► open   │ └─► open (volunteer withdrew, or did not come)
+     │ │        └─► (declined, lapsed)
+     │ └─► cancelled (also from offered, accepted) · expired (also from offered)
+
+The visit has a life of its own beside it (``visit.py``): what is disputed is a visit that is done, what is
+no-show a visit that was agreed. What each means for the points, and for whom it counts:
+
+=========== ============================== ====================================================
+state       points                         reliability
+=========== ============================== ====================================================
+open        none                           nobody's; the waiting clock runs
+offered     none                           nobody's: to decline is free, the waiting clock runs
+accepted    none                           the volunteer's from here on: to withdraw counts
+under_way   none                           the volunteer came
+done        none yet: who is not paid      the visit's confirmation decides
+            has to confirm
+posted      the entry stands; a mistake    the volunteer kept their word
+            is mended by reversal only
+cancelled   none, whoever had agreed       nobody's: the elder called off before anybody came; an
+                                           elder who is not there when somebody comes is the
+                                           visit's no-show
+expired     none                           nobody's: the community had nobody to send
+=========== ============================== ====================================================
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from pointsbank.domain.errors import InvalidValue, WrongState
+from pointsbank.domain.errors import DomainError, InvalidValue, WrongState
 
 MINUTES_MIN = 10
 MINUTES_MAX = 12 * 60
 AHEAD_MAX = timedelta(days=60)
+
+
+@dataclass(eq=False)
+class DuplicateRequest(DomainError):
+    """The elder has asked for this kind at such a time already. number: of the first request."""
+
+    code = "duplicate_request"
+    number: int
+
+
+class AskedThrough(StrEnum):
+    """Who spoke for the elder: they themselves, their family, or a coordinator told by phone."""
+
+    SELF = "self"
+    FAMILY = "family"
+    PHONE = "phone"
 
 
 class RequestState(StrEnum):
@@ -56,7 +93,7 @@ def advance(state: RequestState, to: RequestState) -> RequestState:
 
 
 def require_time(starts_at: datetime, minutes: int, *, now: datetime) -> None:
-    """Check when help is asked for: in the future, within 60 days, 10 minutes to 12 hours long.
+    """Check a fixed time: in the future, within 60 days, 10 minutes to 12 hours long.
 
     Raises InvalidValue naming ``starts_at`` or ``minutes``.
     """
@@ -66,5 +103,10 @@ def require_time(starts_at: datetime, minutes: int, *, now: datetime) -> None:
         raise InvalidValue(field="starts_at", rule="in_the_future")
     if starts_at > now + AHEAD_MAX:
         raise InvalidValue(field="starts_at", rule="within_60_days")
+    require_minutes(minutes)
+
+
+def require_minutes(minutes: int) -> None:
+    """Check how long help is asked for: 10 minutes to 12 hours. Raises InvalidValue naming ``minutes``."""
     if type(minutes) is not int or not MINUTES_MIN <= minutes <= MINUTES_MAX:
         raise InvalidValue(field="minutes", rule=f"between_{MINUTES_MIN}_and_{MINUTES_MAX}")

@@ -10,14 +10,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from enum import StrEnum
 from typing import Any
 
 from pointsbank.domain import points
+from pointsbank.domain.asked_time import DEFAULT_SLOTS, SLOTS_SECTION, Slot, SlotHours, parse_slots
 from pointsbank.domain.availability import VolunteerRules, parse_volunteer_rules
 from pointsbank.domain.errors import DomainError, InvalidValue
 from pointsbank.domain.lots import last_day
 from pointsbank.domain.pairing.weights import Weights, parse_weights
 from pointsbank.domain.points import Fen, MilliPoints, Minutes
+from pointsbank.domain.waiting import WAITING_SECTION, WaitingRules, parse_waiting
 
 VISIT_MINUTES_MAX = 24 * 60
 PERMILLE_MAX = 10_000
@@ -41,10 +44,13 @@ FIELDS = frozenset(
         "grants",
         "volunteers",
         "pairing",
+        "slots",
+        "waiting",
     }
 )
 CAP_FIELDS = frozenset({"day_minutes", "year_milli_points", "account_milli_points"})
-KIND_FIELDS = frozenset({"coefficient_permille", "expected_minutes", "skill"})
+KIND_FIELDS = frozenset({"coefficient_permille", "expected_minutes", "skill", "risk", "carers"})
+CARERS_MAX = 2
 ITEM_FIELDS = frozenset({"milli_points", "fen", "daily_limit"})
 GIVING_FIELDS = frozenset({"enabled", "min_milli_points", "year_milli_points_max"})
 
@@ -66,14 +72,27 @@ class UnknownItem(DomainError):
     item: str
 
 
+class Risk(StrEnum):
+    """How much can go wrong in a kind of service."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceKind:
-    """One kind of service. coefficient: permille of the base rate; expected: minutes a visit takes."""
+    """One kind of service. coefficient: permille of the base rate; expected: minutes a visit takes.
+
+    skill: what a volunteer must be able to do. carers: how many must come, 1 or 2.
+    """
 
     code: str
     coefficient_permille: int
     expected_minutes: Minutes
     skill: str | None = None
+    risk: Risk = Risk.LOW
+    carers: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +164,8 @@ class Policy:
     grants: GivingRules = GivingRules()
     volunteers: VolunteerRules = field(default_factory=VolunteerRules)
     pairing: Weights = field(default_factory=Weights)
+    slots: Mapping[Slot, SlotHours] = field(default_factory=lambda: DEFAULT_SLOTS)
+    waiting: WaitingRules = field(default_factory=WaitingRules)
 
     def expires_on(self, received_on: date) -> date | None:
         """Return the last local day of points received on a local day; None: they never expire."""
@@ -222,6 +243,8 @@ def parse_policy(version: int, effective_from: date, body: Mapping[str, Any]) ->
         grants=_giving(body, "grants"),
         volunteers=parse_volunteer_rules(_mapping(body, "volunteers") if "volunteers" in body else {}),
         pairing=parse_weights(_mapping(body, "pairing") if "pairing" in body else {}),
+        slots=parse_slots(body),
+        waiting=parse_waiting(body),
     )
 
 
@@ -238,8 +261,16 @@ def _kinds(told: Mapping[str, Any]) -> dict[str, ServiceKind]:
             coefficient_permille=_bounded(kind, "coefficient_permille", 0, PERMILLE_MAX),
             expected_minutes=Minutes(_bounded(kind, "expected_minutes", 1, VISIT_MINUTES_MAX)),
             skill=skill,
+            risk=_risk(kind.get("risk", Risk.LOW.value)),
+            carers=_bounded(kind, "carers", 1, CARERS_MAX) if "carers" in kind else 1,
         )
     return kinds
+
+
+def _risk(told: object) -> Risk:
+    if told not in list(Risk):
+        raise InvalidValue(field="risk", rule="known_value")
+    return Risk(str(told))
 
 
 def _items(told: Mapping[str, Any]) -> dict[tuple[str, str], Item]:
@@ -306,6 +337,13 @@ def _bounded_or_none(body: Mapping[str, Any], field: str, low: int, high: int) -
     return None if body.get(field) is None else _bounded(body, field, low, high)
 
 
+def _kind(
+    minutes: int, *, permille: int = 1_000, skill: str | None = None, risk: str = "low", carers: int = 1
+) -> dict[str, Any]:
+    said = {"coefficient_permille": permille, "expected_minutes": minutes, "risk": risk, "carers": carers}
+    return said | ({"skill": skill} if skill else {})
+
+
 DEFAULT_POLICY: dict[str, Any] = {
     "milli_points_per_hour": 1_000,
     "caps": {
@@ -314,14 +352,16 @@ DEFAULT_POLICY: dict[str, Any] = {
         "account_milli_points": 1_500_000,
     },
     "kinds": {
-        "companionship": {"coefficient_permille": 1_000, "expected_minutes": 60},
-        "shopping": {"coefficient_permille": 1_000, "expected_minutes": 45},
-        "meal_delivery": {"coefficient_permille": 1_000, "expected_minutes": 30},
-        "clinic_escort": {"coefficient_permille": 1_200, "expected_minutes": 150, "skill": "escort"},
-        "haircut": {"coefficient_permille": 1_200, "expected_minutes": 40, "skill": "haircut"},
-        "repair": {"coefficient_permille": 1_200, "expected_minutes": 60, "skill": "repair"},
-        "cleaning": {"coefficient_permille": 1_000, "expected_minutes": 90},
-        "phone_learning": {"coefficient_permille": 1_000, "expected_minutes": 60},
+        "companionship": _kind(60),
+        "shopping": _kind(45),
+        "meal_delivery": _kind(30),
+        "clinic_escort": _kind(150, permille=1_200, skill="escort", risk="medium"),
+        "haircut": _kind(40, permille=1_200, skill="haircut"),
+        "repair": _kind(60, permille=1_200, skill="repair", risk="medium"),
+        "cleaning": _kind(90),
+        "phone_learning": _kind(60),
+        "night_watch": _kind(600, risk="high"),
+        "outing": _kind(120, risk="medium", carers=2),
     },
     "items": {
         "canteen": {
@@ -347,6 +387,8 @@ DEFAULT_POLICY: dict[str, Any] = {
         "proven_skills": [],
     },
     "pairing": {},
+    "slots": SLOTS_SECTION,
+    "waiting": WAITING_SECTION,
 }
 """What a new community starts with. One hour is one point and an account holds at most 1,500 points
 (Guangzhou, Nanjing); a day counts at most eight hours (Guangdong: longer needs a higher confirmer). Points

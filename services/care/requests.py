@@ -2,82 +2,135 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from pointsbank.domain.asked_time import Slot, SlotOn, Timing, When, Window, asked_time
 from pointsbank.domain.errors import InvalidValue, NotFound
-from pointsbank.domain.help_request import RequestState, advance, require_time
-from pointsbank.domain.roles import READERS, STAFF, Actor, Role
+from pointsbank.domain.help_request import AskedThrough, DuplicateRequest, RequestState, advance
+from pointsbank.domain.preferences import GenderWanted, Preferences, require_preferences
+from pointsbank.domain.roles import READERS, Actor, Role
 from pointsbank.domain.visit import VisitState
+from pointsbank.domain.waiting import URGENCY_MAX, Escalation
 from pointsbank.platform.clock import local_date
 from pointsbank.platform.database import UnitOfWork
 from pointsbank.platform.ids import uuid7
 from services.care import store, visit_store
+from services.care.ties import require_view, speaks_for
 from services.care.views import AskForHelp, BoardLine, RequestInfo
 from services.ledger import service as ledger
 from services.people import service as people
+from services.people.views import BuildingInfo
 
 NOTE_MAX = 500
-URGENCY_MAX = 3
+NOTICE = timedelta(minutes=60)
+"""How much notice a volunteer is given of a visit in a slot or window that has begun already."""
+
 PAGE_MAX = 200
 LATE = timedelta(hours=24)
 WAITING = (RequestState.OPEN, RequestState.OFFERED)
 
 
 async def ask(uow: UnitOfWork, actor: Actor, command: AskForHelp) -> RequestInfo:
-    """Ask for help for an elder: themselves, or a coordinator as proxy.
+    """Ask for help for an elder: by themselves, their confirmed family, or a coordinator told by phone.
 
-    Raises NotAllowed, NotFound, InvalidValue (``elder_id``, ``starts_at``, ``minutes``, ``urgency``,
-    ``note``), UnknownServiceKind.
+    Raises NotAllowed, NotFound, InvalidValue (``elder_id``, ``starts_at``, ``latest_start``, ``slot``,
+    ``minutes``, ``urgency``, ``note``, ``gender_hard``, ``language_wanted``, ``building_id``),
+    UnknownServiceKind, DuplicateRequest.
     """
-    actor.require_self_or(command.elder_id, *STAFF, action="ask_for_help")
+    through = await speaks_for(uow, actor, command.elder_id, action="ask_for_help")
     now = uow.clock.now()
-    require_time(command.starts_at, command.minutes, now=now)
-    if type(command.urgency) is not int or not 0 <= command.urgency <= URGENCY_MAX:
-        raise InvalidValue(field="urgency", rule=f"between_0_and_{URGENCY_MAX}")
-    note = (command.note or "").strip() or None
-    if note is not None and (len(note) > NOTE_MAX or "\0" in note):
-        raise InvalidValue(field="note", rule=f"at_most_{NOTE_MAX}_characters")
-    elder = await people.person(uow, command.elder_id)
-    if Role.ELDER not in elder.roles:
-        raise InvalidValue(field="elder_id", rule="elder")
-    if elder.small_grid is None:
-        raise InvalidValue(field="elder_id", rule="known_building")
+    note = require_asked(command.urgency, command.note, command.preferences)
     timezone = (await people.community(uow)).timezone
-    policy = await ledger.policy_on(uow, local_date(command.starts_at, timezone))
-    policy.kind(command.kind)
+    today = local_date(now, timezone)
+    policy = await ledger.policy_on(uow, max(today, _day(command.starts_at, timezone) or today))
+    time = asked_time(command.starts_at, command.minutes, slots=policy.slots, timezone=timezone, now=now)
+    building = await place_of(uow, command.elder_id, command.building_id)
+    kind = policy.kind(command.kind)
+    await store.take_turn(uow)
+    if not command.even_if_similar:
+        first = await store.number_of_similar(
+            uow, command.elder_id, kind.code, time.earliest_start, time.latest_end
+        )
+        if first is not None:
+            raise DuplicateRequest(number=first)
     request_id = uuid7()
     await store.insert_request(
         uow,
-        request_id=request_id,
-        elder_id=elder.id,
+        request_id,
+        elder_id=command.elder_id,
         asked_by=actor.person_id,
-        kind=command.kind,
-        small_grid=elder.small_grid,
-        starts_at=command.starts_at,
-        ends_at=command.starts_at + timedelta(minutes=command.minutes),
+        asked_through=through,
+        kind=kind.code,
+        carers=kind.carers,
+        small_grid=building.small_grid,
+        building_id=building.id,
+        time=time,
         urgency=command.urgency,
         note=note,
+        wanted=command.preferences,
+        similar_meant=command.even_if_similar,
         asked_at=now,
     )
     return (await requests_by_id(uow, [request_id]))[request_id]
 
 
+def require_asked(urgency: int, note: str | None, wanted: Preferences) -> str | None:
+    """Check what is asked beside kind and time, and return the note trimmed; None for none.
+
+    Raises InvalidValue naming ``urgency``, ``note``, ``gender_hard`` or ``language_wanted``.
+    """
+    if type(urgency) is not int or not 0 <= urgency <= URGENCY_MAX:
+        raise InvalidValue(field="urgency", rule=f"between_0_and_{URGENCY_MAX}")
+    note = (note or "").strip() or None
+    if note is not None and (len(note) > NOTE_MAX or "\0" in note):
+        raise InvalidValue(field="note", rule=f"at_most_{NOTE_MAX}_characters")
+    require_preferences(wanted)
+    return note
+
+
+async def place_of(uow: UnitOfWork, elder_id: UUID, building_id: UUID | None) -> BuildingInfo:
+    """Return the building where help is wanted: the elder's own unless one is named.
+
+    Raises NotFound, InvalidValue (``elder_id``: not an elder, or of no known building; ``building_id``).
+    """
+    elder = await people.person(uow, elder_id)
+    if Role.ELDER not in elder.roles:
+        raise InvalidValue(field="elder_id", rule="elder")
+    if building_id is None and elder.building_id is None:
+        raise InvalidValue(field="elder_id", rule="known_building")
+    wanted = building_id or elder.building_id
+    assert wanted is not None, "one of the two is known"
+    found = (await people.buildings_by_id(uow, [wanted])).get(wanted)
+    if found is None:
+        raise InvalidValue(field="building_id", rule="known_building")
+    return found
+
+
 async def cancel_request(uow: UnitOfWork, actor: Actor, request_id: UUID) -> RequestInfo:
     """Cancel a request, and the visit planned for it; nobody has come yet.
 
-    By the elder or a coordinator. Raises NotFound, NotAllowed, WrongState.
+    By the elder, their confirmed family or a coordinator. Raises NotFound, NotAllowed, WrongState.
     """
     row = await lock_request(uow, request_id)
-    actor.require_self_or(row["elder_id"], *STAFF, action="cancel_request")
+    await speaks_for(uow, actor, row["elder_id"], action="cancel_request")
     advance(RequestState(row["state"]), RequestState.CANCELLED)
     await store.set_state(uow, [request_id], RequestState.CANCELLED)
     planned = await visit_store.planned_for(uow, request_id)
     if planned is not None:
         await visit_store.set_state(uow, planned, VisitState.CANCELLED)
     return (await requests_by_id(uow, [request_id]))[request_id]
+
+
+async def agree_starts(uow: UnitOfWork, starts: Mapping[UUID, datetime]) -> None:
+    """Put each request's wanted time where a visit of it can begin. For callers that have locked them.
+
+    Raises InvalidValue (``starts_at``) for a start that the request does not leave open.
+    """
+    if await store.set_starts(uow, starts) != len(starts):
+        raise InvalidValue(field="starts_at", rule="within_the_window")
 
 
 async def mark_offered(uow: UnitOfWork, request_id: UUID) -> None:
@@ -107,38 +160,45 @@ async def reopen_offered(uow: UnitOfWork, request_ids: Sequence[UUID]) -> int:
 
 
 async def expire_requests(uow: UnitOfWork) -> int:
-    """Expire requests whose start has passed with no volunteer, and return how many."""
+    """Expire requests that can no longer begin and have no volunteer, and return how many."""
     return await store.expire(uow, WAITING, uow.clock.now())
 
 
 async def lock_open_requests(uow: UnitOfWork, *, limit: int) -> list[RequestInfo]:
     """Return open requests that lie ahead, most urgent first, locked to the end of the unit of work.
 
-    Those that somebody else is changing at this moment are left out.
+    The wanted time of a slot or window that has begun is moved on. Those that somebody else is changing at
+    this moment are left out.
     """
-    return await _infos(uow, await store.lock_open(uow, uow.clock.now(), limit))
+    now = uow.clock.now()
+    quarter = now.replace(minute=now.minute // 15 * 15, second=0, microsecond=0)
+    moved_to = quarter + NOTICE
+    return await infos_of(uow, await store.lock_open(uow, now, limit, moved_to=moved_to))
 
 
 async def request(uow: UnitOfWork, actor: Actor, request_id: UUID) -> RequestInfo:
-    """Return a request to its elder or to who may read the community. Raises NotFound, NotAllowed."""
+    """Return a request to its elder, their family or who may read the community.
+
+    Raises NotFound, NotAllowed.
+    """
     found = (await requests_by_id(uow, [request_id])).get(request_id)
     if found is None:
         raise NotFound(what="help_request")
-    actor.require_self_or(found.elder_id, *READERS, action="view_request")
+    await require_view(uow, actor, found.elder_id, action="view_request")
     return found
 
 
 async def requests_by_id(uow: UnitOfWork, ids: Sequence[UUID]) -> dict[UUID, RequestInfo]:
     """Return those of ``ids`` that exist. For callers that have decided who may see them."""
-    return {info.id: info for info in await _infos(uow, await store.requests(uow, ids))}
+    return {info.id: info for info in await infos_of(uow, await store.requests(uow, ids))}
 
 
 async def requests_of_elder(
     uow: UnitOfWork, actor: Actor, elder_id: UUID, *, after: int | None = None, limit: int = 50
 ) -> list[RequestInfo]:
     """Return an elder's requests, newest first. after: the number to go on from. Raises NotAllowed."""
-    actor.require_self_or(elder_id, *READERS, action="view_request")
-    return await _infos(uow, await store.requests_of_elder(uow, elder_id, after, _page(limit)))
+    await require_view(uow, actor, elder_id, action="view_request")
+    return await infos_of(uow, await store.requests_of_elder(uow, elder_id, after, _page(limit)))
 
 
 async def requests_in(
@@ -152,7 +212,7 @@ async def requests_in(
 ) -> list[RequestInfo]:
     """Return the community's requests in any of ``states``, in order of number. Raises NotAllowed."""
     actor.require(*READERS, action="view_board")
-    return await _infos(uow, await store.requests_in(uow, states, small_grid, after, _page(limit)))
+    return await infos_of(uow, await store.requests_in(uow, states, small_grid, after, _page(limit)))
 
 
 async def board(uow: UnitOfWork) -> list[BoardLine]:
@@ -187,16 +247,34 @@ async def _advance_many(uow: UnitOfWork, request_ids: Sequence[UUID], to: Reques
     await store.set_state(uow, request_ids, to)
 
 
-async def _infos(uow: UnitOfWork, rows: Sequence[dict[str, Any]]) -> list[RequestInfo]:
+async def infos_of(uow: UnitOfWork, rows: Sequence[dict[str, Any]]) -> list[RequestInfo]:
+    """Return what the rows of requests say, in their order."""
     elders = await people.people_by_id(uow, list({row["elder_id"] for row in rows}))
+    buildings = await people.buildings_by_id(uow, {row["building_id"] for row in rows})
     return [
         RequestInfo(
-            **{**row, "state": RequestState(row["state"])},
+            **{
+                **row,
+                "state": RequestState(row["state"]),
+                "asked_through": AskedThrough(row["asked_through"]),
+                "timing": Timing(row["timing"]),
+                "slot": Slot(row["slot"]) if row["slot"] else None,
+                "gender_wanted": GenderWanted(row["gender_wanted"]) if row["gender_wanted"] else None,
+                "escalation": Escalation(row["escalation"]),
+            },
             elder_name=elders[row["elder_id"]].name,
-            building=elders[row["elder_id"]].building_label,
+            building=buildings[row["building_id"]].label,
         )
         for row in rows
     ]
+
+
+def _day(when: When, timezone: str) -> date | None:
+    """Return the local day that is asked for; None for a moment that names none."""
+    if isinstance(when, SlotOn):
+        return when.day
+    at = when.earliest_start if isinstance(when, Window) else when
+    return local_date(at, timezone) if at.tzinfo is not None else None
 
 
 def _page(limit: int) -> int:

@@ -1,4 +1,4 @@
-"""The door of the care room: help requests and visits.
+"""The door of the care room: help requests, who speaks for whom, and visits.
 
 Locks are taken in one order: request, visit, the volunteer's person row, the journal.
 """
@@ -6,6 +6,7 @@ Locks are taken in one order: request, visit, the volunteer's person row, the jo
 from __future__ import annotations
 
 from services.care.requests import (
+    agree_starts,
     ask,
     board,
     cancel_request,
@@ -21,7 +22,35 @@ from services.care.requests import (
     requests_in,
     requests_of_elder,
 )
-from services.care.views import AskForHelp, BoardLine, Promise, RequestInfo, VisitInfo
+from services.care.series import ask_series, end_series, make_requests, series_of, skip_occurrence
+from services.care.ties import (
+    confirm_family,
+    elders_of,
+    end_family,
+    exclude,
+    exclude_pair,
+    excluded_volunteers,
+    exclusions_of,
+    family_of,
+    family_to_confirm,
+    is_family,
+    lift_exclusion,
+    require_view,
+    speaks_for,
+    tell_family,
+)
+from services.care.views import (
+    AskAgainAndAgain,
+    AskForHelp,
+    BoardLine,
+    ExclusionInfo,
+    Promise,
+    RequestInfo,
+    SeriesInfo,
+    TieInfo,
+    VisitInfo,
+    WaitingLine,
+)
 from services.care.visits import (
     cancel_visit,
     check_in,
@@ -35,24 +64,46 @@ from services.care.visits import (
     visits_of_volunteer,
     visits_to_confirm,
 )
+from services.care.waiting import escalate_waiting, waiting_for
 
 __all__ = [
+    "AskAgainAndAgain",
     "AskForHelp",
     "BoardLine",
+    "ExclusionInfo",
     "Promise",
     "RequestInfo",
+    "SeriesInfo",
+    "TieInfo",
     "VisitInfo",
+    "WaitingLine",
+    "agree_starts",
     "ask",
+    "ask_series",
     "board",
     "cancel_request",
     "cancel_visit",
     "check_in",
     "check_out",
     "confirm",
+    "confirm_family",
     "earned_so_far",
+    "elders_of",
+    "end_family",
+    "end_series",
+    "escalate_waiting",
+    "exclude",
+    "exclude_pair",
+    "excluded_volunteers",
+    "exclusions_of",
     "expire_requests",
+    "family_of",
+    "family_to_confirm",
+    "is_family",
+    "lift_exclusion",
     "lock_open_requests",
     "lock_request",
+    "make_requests",
     "mark_offered",
     "mark_offered_many",
     "plan_visit",
@@ -63,8 +114,14 @@ __all__ = [
     "requests_by_id",
     "requests_in",
     "requests_of_elder",
+    "require_view",
+    "series_of",
+    "skip_occurrence",
+    "speaks_for",
+    "tell_family",
     "visit",
     "visits_of_elder",
     "visits_of_volunteer",
     "visits_to_confirm",
+    "waiting_for",
 ]

@@ -2,62 +2,119 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from pointsbank.domain.help_request import RequestState
+from pointsbank.domain.asked_time import AskedTime
+from pointsbank.domain.help_request import AskedThrough, RequestState
+from pointsbank.domain.preferences import Preferences
+from pointsbank.domain.waiting import Escalation, WaitingRules
 from pointsbank.platform.database import UnitOfWork
 
 REQUEST = """
-SELECT id, number, elder_id, small_grid, asked_by, kind, starts_at, ends_at, urgency, note, state, asked_at
+SELECT id, number, elder_id, small_grid, building_id, asked_by, asked_through, kind, carers, timing, slot,
+       earliest_start, latest_start, starts_at, ends_at, urgency, note, gender_wanted, gender_hard,
+       language_wanted, same_carer, state, asked_at, escalation, series_id
   FROM bank.help_requests WHERE community_id = $1
 """
-COUNTED = ("open", "offered", "accepted", "under_way", "to_confirm", "late")
+COUNTED = ("open", "offered", "accepted", "under_way", "to_confirm", "late", "escalated")
 
 
-async def insert_request(
-    uow: UnitOfWork,
-    *,
-    request_id: UUID,
-    elder_id: UUID,
-    asked_by: UUID,
-    kind: str,
-    small_grid: int,
-    starts_at: datetime,
-    ends_at: datetime,
-    urgency: int,
-    note: str | None,
-    asked_at: datetime,
-) -> None:
-    """Insert an open request under the community's next number.
+async def take_turn(uow: UnitOfWork) -> None:
+    """Wait until nobody else asks: askers take turns for the rest of their transactions.
 
-    Askers take turns at the number for the rest of their transactions, so that none is skipped or doubled.
+    So no number is skipped or doubled, and of two who ask for the same the later sees the earlier.
     """
     connection = await uow.connection()
     await connection.execute(
         "SELECT pg_advisory_xact_lock(hashtext('bank.help_requests.number'), $1)", uow.community_id
     )
-    await connection.execute(
+
+
+async def number_of_similar(
+    uow: UnitOfWork, elder_id: UUID, kind: str, earliest_start: datetime, latest_end: datetime
+) -> int | None:
+    """Return the first request of this kind that stands and could share a moment with the time, or None."""
+    connection = await uow.connection()
+    number: int | None = await connection.fetchval(
         """
-        INSERT INTO bank.help_requests (community_id, id, number, elder_id, asked_by, kind, small_grid,
-                                        starts_at, ends_at, urgency, note, state, asked_at)
-        SELECT $1, $2, coalesce(max(number), 0) + 1, $3, $4, $5, $6, $7, $8, $9, $10, 'open', $11
+        SELECT min(number) FROM bank.help_requests
+         WHERE community_id = $1 AND elder_id = $2 AND kind = $3
+           AND state IN ('open', 'offered', 'accepted') AND earliest_start < $5 AND latest_end > $4
+        """,
+        uow.community_id,
+        elder_id,
+        kind,
+        earliest_start,
+        latest_end,
+    )
+    return number
+
+
+async def insert_request(
+    uow: UnitOfWork,
+    request_id: UUID,
+    *,
+    elder_id: UUID,
+    asked_by: UUID,
+    asked_through: AskedThrough,
+    kind: str,
+    carers: int,
+    small_grid: int,
+    building_id: UUID,
+    time: AskedTime,
+    urgency: int,
+    note: str | None,
+    wanted: Preferences,
+    similar_meant: bool,
+    asked_at: datetime,
+    series: tuple[UUID, datetime] | None = None,
+) -> bool:
+    """Insert an open request under the community's next number, in the turn that :func:`take_turn` gave.
+
+    series: the series and its occurrence; one that has its request already gets no second (False).
+    """
+    connection = await uow.connection()
+    row = await connection.fetchrow(
+        """
+        INSERT INTO bank.help_requests (
+               community_id, id, number, elder_id, asked_by, asked_through, kind, carers, small_grid,
+               building_id, timing, slot, earliest_start, latest_start, latest_end, starts_at, ends_at,
+               urgency, note, gender_wanted, gender_hard, language_wanted, same_carer, similar_meant, state,
+               asked_at, escalation, series_id, occurrence)
+        SELECT $1, $2, coalesce(max(number), 0) + 1, $3, $4, $5, $6, $7, $8, $9,
+               $10, $11, $12, $13, $14, $12, $15, $16, $17, $18, $19, $20, $21, $22, 'open', $23, 0, $24, $25
           FROM bank.help_requests WHERE community_id = $1
+        ON CONFLICT (community_id, series_id, occurrence) DO NOTHING RETURNING id
         """,
         uow.community_id,
         request_id,
         elder_id,
         asked_by,
+        asked_through.value,
         kind,
+        carers,
         small_grid,
-        starts_at,
-        ends_at,
+        building_id,
+        time.timing.value,
+        time.slot,
+        time.earliest_start,
+        time.latest_start,
+        time.latest_end,
+        time.earliest_start + timedelta(minutes=time.minutes),
         urgency,
         note,
+        wanted.gender_wanted,
+        wanted.gender_hard,
+        wanted.language_wanted,
+        wanted.same_carer,
+        similar_meant,
         asked_at,
+        *(series or (None, None)),
     )
+    return row is not None
 
 
 async def requests(uow: UnitOfWork, ids: Sequence[UUID]) -> list[dict[str, Any]]:
@@ -72,8 +129,28 @@ async def lock_requests(uow: UnitOfWork, ids: Sequence[UUID]) -> list[dict[str, 
     )
 
 
-async def lock_open(uow: UnitOfWork, now: datetime, limit: int) -> list[dict[str, Any]]:
-    """Lock and return open requests that start after ``now``, most urgent and soonest first."""
+async def lock_open(
+    uow: UnitOfWork, now: datetime, limit: int, *, moved_to: datetime
+) -> list[dict[str, Any]]:
+    """Lock and return open requests that may still begin after ``now``, most urgent and soonest first.
+
+    What is wanted of a slot or window that has begun moves along with the time: some time after ``now``, so
+    that somebody can still answer. moved_to: that time.
+    """
+    connection = await uow.connection()
+    await connection.execute(
+        """
+        UPDATE bank.help_requests r
+           SET starts_at = w.starts_at, ends_at = w.starts_at + (r.ends_at - r.starts_at)
+          FROM (SELECT id, least($3, latest_start) AS starts_at FROM bank.help_requests
+                 WHERE community_id = $1 AND state = 'open' AND starts_at <= $2 AND latest_start > $2
+                 ORDER BY id FOR NO KEY UPDATE SKIP LOCKED) w
+         WHERE r.community_id = $1 AND r.id = w.id
+        """,
+        uow.community_id,
+        now,
+        moved_to,
+    )
     return await _fetch(
         uow,
         REQUEST
@@ -128,15 +205,88 @@ async def set_state(uow: UnitOfWork, ids: Sequence[UUID], state: RequestState) -
     )
 
 
+async def set_starts(uow: UnitOfWork, starts: Mapping[UUID, datetime]) -> int:
+    """Put the wanted time of requests, locked before, where it is agreed; return how many could be."""
+    connection = await uow.connection()
+    rows = await connection.fetch(
+        """
+        UPDATE bank.help_requests r
+           SET starts_at = u.starts_at, ends_at = u.starts_at + (r.ends_at - r.starts_at)
+          FROM unnest($2::uuid[], $3::timestamptz[]) AS u (id, starts_at)
+         WHERE r.community_id = $1 AND r.id = u.id AND u.starts_at BETWEEN r.earliest_start AND r.latest_start
+        RETURNING r.id
+        """,
+        uow.community_id,
+        list(starts),
+        list(starts.values()),
+    )
+    return len(rows)
+
+
+async def overdue(uow: UnitOfWork, rules: WaitingRules, now: datetime, limit: int) -> list[dict[str, Any]]:
+    """Return requests that nobody has taken and of which the next one should know by ``now``."""
+    return await _fetch(
+        uow,
+        REQUEST
+        + """
+        AND state IN ('open', 'offered') AND escalation < 2
+        AND $2 - greatest(asked_at, earliest_start - make_interval(mins => $3)) >=
+            make_interval(mins => (CASE escalation WHEN 0 THEN $4::int[] ELSE $5::int[] END)[urgency + 1])
+        ORDER BY asked_at, id LIMIT $6
+        """,
+        now,
+        rules.ahead_minutes,
+        list(rules.grid_leader_minutes),
+        list(rules.coordinator_minutes),
+        limit,
+    )
+
+
+async def escalate(
+    uow: UnitOfWork, rises: Sequence[tuple[UUID, Escalation, Escalation]], now: datetime
+) -> int:
+    """Raise requests from one level to another, those that are still at the first; return how many."""
+    connection = await uow.connection()
+    rows = await connection.fetch(
+        """
+        UPDATE bank.help_requests r SET escalation = u.risen, escalated_at = $5
+          FROM unnest($2::uuid[], $3::int[], $4::int[]) AS u (id, before, risen)
+         WHERE r.community_id = $1 AND r.id = u.id AND r.escalation = u.before
+           AND r.state IN ('open', 'offered')
+        RETURNING r.id
+        """,
+        uow.community_id,
+        [request_id for request_id, _, _ in rises],
+        [int(before) for _, before, _ in rises],
+        [int(risen) for _, _, risen in rises],
+        now,
+    )
+    return len(rows)
+
+
+async def escalated(uow: UnitOfWork, grids: Sequence[int] | None, limit: int) -> list[dict[str, Any]]:
+    """Return requests that wait too long, the highest level and the oldest first. grids: None: all."""
+    return await _fetch(
+        uow,
+        REQUEST
+        + """
+        AND state IN ('open', 'offered') AND escalation > 0 AND ($2::int[] IS NULL OR small_grid = ANY ($2))
+        ORDER BY escalation DESC, asked_at, id LIMIT $3
+        """,
+        grids,
+        limit,
+    )
+
+
 async def expire(uow: UnitOfWork, states: Sequence[RequestState], now: datetime) -> int:
-    """Expire requests in ``states`` whose start is not after ``now``, but those being changed; count them."""
+    """Expire requests in ``states`` that cannot begin after ``now``, but those being changed; count them."""
     connection = await uow.connection()
     rows = await connection.fetch(
         """
         UPDATE bank.help_requests SET state = 'expired'
          WHERE community_id = $1 AND id IN (
                SELECT id FROM bank.help_requests
-                WHERE community_id = $1 AND state = ANY ($2::text[]) AND starts_at <= $3
+                WHERE community_id = $1 AND state = ANY ($2::text[]) AND latest_start <= $3
                 ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)
         RETURNING id
         """,
@@ -161,7 +311,8 @@ async def count_by_grid(
                count(*) FILTER (WHERE state = 'under_way') AS under_way,
                count(*) FILTER (WHERE state = 'done') AS to_confirm,
                count(*) FILTER (WHERE state IN ('open', 'offered') AND starts_at < $3
-                                   OR state = 'accepted' AND starts_at < $2) AS late
+                                   OR state = 'accepted' AND starts_at < $2) AS late,
+               count(*) FILTER (WHERE state IN ('open', 'offered') AND escalation > 0) AS escalated
           FROM bank.help_requests
          WHERE community_id = $1 AND state IN ('open', 'offered', 'accepted', 'under_way', 'done')
          GROUP BY small_grid

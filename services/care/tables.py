@@ -1,21 +1,164 @@
-"""Help requests and visits."""
+"""Help requests, who may ask and who is not sent, series, and visits."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, Index, LargeBinary, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlmodel import Field
 
-from pointsbank.domain.help_request import RequestState
+from pointsbank.domain.asked_time import Slot, Timing
+from pointsbank.domain.help_request import AskedThrough, RequestState
+from pointsbank.domain.preferences import ExclusionReason, GenderWanted, Relation
+from pointsbank.domain.series import OnHolidays
 from pointsbank.domain.visit import ConfirmationMethod, VisitState
 from pointsbank.platform.tables import BankTable, belongs_to, in_community, moment, one_of, word
 
 
+class Exclusion(BankTable, table=True):
+    """A volunteer who is not sent to an elder, until it is lifted."""
+
+    __tablename__ = "exclusions"
+    __table_args__ = (
+        in_community(),
+        belongs_to("people", "elder_id"),
+        belongs_to("people", "volunteer_id"),
+        belongs_to("people", "set_by"),
+        belongs_to("people", "lifted_by"),
+        one_of("reason", ExclusionReason),
+        CheckConstraint("elder_id <> volunteer_id", name="two_people"),
+        CheckConstraint("(lifted_at IS NULL) = (lifted_by IS NULL) AND lifted_at >= set_at", name="lifted"),
+        Index(
+            "uq_exclusions_standing",
+            "community_id",
+            "elder_id",
+            "volunteer_id",
+            unique=True,
+            postgresql_where=text("lifted_at IS NULL"),
+        ),
+    )
+    community_id: int = Field(primary_key=True)
+    id: UUID = Field(primary_key=True)
+    elder_id: UUID
+    volunteer_id: UUID
+    reason: str = word()
+    set_by: UUID
+    set_at: datetime = moment()
+    lifted_by: UUID | None = Field(default=None)
+    lifted_at: datetime | None = moment(nullable=True, default=None)
+
+
+class FamilyTie(BankTable, table=True):
+    """Somebody of an elder's family, who speaks for them once a coordinator has confirmed it."""
+
+    __tablename__ = "family_ties"
+    __table_args__ = (
+        in_community(),
+        belongs_to("people", "elder_id"),
+        belongs_to("people", "member_id"),
+        belongs_to("people", "told_by"),
+        belongs_to("people", "confirmed_by"),
+        one_of("relation", Relation),
+        CheckConstraint("elder_id <> member_id", name="two_people"),
+        CheckConstraint("(confirmed_by IS NULL) = (confirmed_at IS NULL)", name="confirmed"),
+        CheckConstraint("confirmed_by <> member_id", name="not_confirmed_by_oneself"),
+        Index("ix_family_ties_member", "community_id", "member_id"),
+    )
+    community_id: int = Field(primary_key=True)
+    elder_id: UUID = Field(primary_key=True)
+    member_id: UUID = Field(primary_key=True)
+    relation: str = word()
+    told_by: UUID
+    told_at: datetime = moment()
+    confirmed_by: UUID | None = Field(default=None)
+    confirmed_at: datetime | None = moment(nullable=True, default=None)
+
+
+class RequestSeries(BankTable, table=True):
+    """Help asked for again and again. ``first_at`` is DTSTART of ``rule``, on the clock on the wall.
+
+    ``made_through``: the last local day for which requests have been made.
+    """
+
+    __tablename__ = "request_series"
+    __table_args__ = (
+        in_community(),
+        belongs_to("people", "elder_id"),
+        belongs_to("people", "asked_by"),
+        belongs_to("people", "ended_by"),
+        belongs_to("buildings", "building_id"),
+        one_of("asked_through", AskedThrough),
+        one_of("timing", Timing),
+        one_of("slot", Slot),
+        one_of("holidays", OnHolidays),
+        one_of("gender_wanted", GenderWanted),
+        CheckConstraint("(timing = 'slot') = (slot IS NOT NULL)", name="slot_named"),
+        CheckConstraint(
+            "window_minutes BETWEEN 0 AND 1440 AND (timing = 'window' OR window_minutes = 0)",
+            name="window_minutes",
+        ),
+        CheckConstraint("minutes BETWEEN 10 AND 720", name="minutes"),
+        CheckConstraint("urgency BETWEEN 0 AND 3", name="urgency"),
+        CheckConstraint("gender_wanted IS NOT NULL OR NOT gender_hard", name="gender_hard"),
+        CheckConstraint("last_on >= first_at::date AND last_on - first_at::date <= 731", name="days"),
+        CheckConstraint("(ended_at IS NULL) = (ended_by IS NULL)", name="ended"),
+        Index("ix_request_series_elder", "community_id", "elder_id"),
+        Index(
+            "ix_request_series_standing",
+            "community_id",
+            "made_through",
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+    )
+    community_id: int = Field(primary_key=True)
+    id: UUID = Field(primary_key=True)
+    elder_id: UUID
+    asked_by: UUID
+    asked_through: str = word()
+    kind: str = word()
+    minutes: int
+    timing: str = word()
+    slot: str | None = word(default=None, nullable=True)
+    window_minutes: int
+    first_at: datetime = Field(sa_type=DateTime(timezone=False))
+    last_on: date
+    rule: str = word(200)
+    holidays: str = word()
+    urgency: int
+    note: str | None = word(500, default=None, nullable=True)
+    building_id: UUID | None = Field(default=None)
+    gender_wanted: str | None = word(default=None, nullable=True)
+    gender_hard: bool
+    language_wanted: str | None = word(default=None, nullable=True)
+    same_carer: bool
+    asked_at: datetime = moment()
+    made_through: date | None = Field(default=None)
+    ended_by: UUID | None = Field(default=None)
+    ended_at: datetime | None = moment(nullable=True, default=None)
+
+
+class SeriesException(BankTable, table=True):
+    """One occurrence of a series that is left out (EXDATE), by its moment on the clock on the wall."""
+
+    __tablename__ = "series_exceptions"
+    __table_args__ = (belongs_to("request_series", "series_id"), belongs_to("people", "set_by"))
+    community_id: int = Field(primary_key=True)
+    series_id: UUID = Field(primary_key=True)
+    occurrence: datetime = Field(primary_key=True, sa_type=DateTime(timezone=False))
+    set_by: UUID
+    set_at: datetime = moment()
+
+
 class HelpRequest(BankTable, table=True):
-    """What an elder asked for. ``asked_by`` ≠ ``elder_id`` is a proxy (代办)."""
+    """What an elder asked for. ``asked_by`` ≠ ``elder_id`` is a proxy (代办).
+
+    The visit may begin from ``earliest_start`` to ``latest_start`` and is over by ``latest_end``;
+    ``starts_at`` and ``ends_at`` are the time that is wanted, later the one that is agreed.
+    ``similar_meant``: it was asked although, or made knowing that, something like it may stand already.
+    ``occurrence``: which one of its series it is, on the clock on the wall.
+    """
 
     __tablename__ = "help_requests"
     __table_args__ = (
@@ -23,10 +166,37 @@ class HelpRequest(BankTable, table=True):
         belongs_to("people", "elder_id"),
         belongs_to("people", "asked_by"),
         belongs_to("small_grids", "small_grid", key=("number",)),
+        belongs_to("buildings", "building_id"),
+        belongs_to("request_series", "series_id"),
         one_of("state", RequestState),
+        one_of("asked_through", AskedThrough),
+        one_of("timing", Timing),
+        one_of("slot", Slot),
+        one_of("gender_wanted", GenderWanted),
         CheckConstraint("ends_at > starts_at", name="period"),
         CheckConstraint("urgency BETWEEN 0 AND 3", name="urgency"),
+        CheckConstraint("(timing = 'slot') = (slot IS NOT NULL)", name="slot_named"),
+        CheckConstraint(
+            "earliest_start <= starts_at AND starts_at <= latest_start "
+            "AND (timing <> 'fixed' OR earliest_start = latest_start)",
+            name="begins_in_time",
+        ),
+        CheckConstraint("latest_end - latest_start = ends_at - starts_at", name="ends_in_time"),
+        CheckConstraint("gender_wanted IS NOT NULL OR NOT gender_hard", name="gender_hard"),
+        CheckConstraint("carers BETWEEN 1 AND 2", name="carers"),
+        CheckConstraint("escalation BETWEEN 0 AND 2", name="escalation"),
+        CheckConstraint("(series_id IS NULL) = (occurrence IS NULL)", name="of_series"),
+        CheckConstraint("(asked_through = 'self') = (asked_by = elder_id)", name="asked_by_oneself"),
         UniqueConstraint("community_id", "number"),
+        UniqueConstraint("community_id", "series_id", "occurrence"),
+        ExcludeConstraint(
+            ("community_id", "="),
+            ("elder_id", "="),
+            ("kind", "="),
+            (text("tstzrange(earliest_start, latest_end)"), "&&"),
+            where=text("state IN ('open', 'offered', 'accepted') AND NOT similar_meant"),
+            name="ex_help_requests_similar",
+        ),
         Index("ix_help_requests_state", "community_id", "state", "starts_at"),
         Index("ix_help_requests_elder", "community_id", "elder_id", "starts_at"),
     )
@@ -35,14 +205,31 @@ class HelpRequest(BankTable, table=True):
     number: int = Field(sa_type=BigInteger)
     elder_id: UUID
     asked_by: UUID
+    asked_through: str = word()
     kind: str = word()
+    carers: int
     small_grid: int
+    building_id: UUID
+    timing: str = word()
+    slot: str | None = word(default=None, nullable=True)
+    earliest_start: datetime = moment()
+    latest_start: datetime = moment()
+    latest_end: datetime = moment()
     starts_at: datetime = moment()
     ends_at: datetime = moment()
     urgency: int = Field(default=0)
     note: str | None = word(500, default=None, nullable=True)
+    gender_wanted: str | None = word(default=None, nullable=True)
+    gender_hard: bool
+    language_wanted: str | None = word(default=None, nullable=True)
+    same_carer: bool
+    similar_meant: bool
     state: str = word(default=RequestState.OPEN)
     asked_at: datetime = moment()
+    escalation: int = Field(default=0)
+    escalated_at: datetime | None = moment(nullable=True, default=None)
+    series_id: UUID | None = Field(default=None)
+    occurrence: datetime | None = Field(default=None, sa_type=DateTime(timezone=False), nullable=True)
 
 
 class Visit(BankTable, table=True):

@@ -3,43 +3,78 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from pointsbank.domain.help_request import RequestState
+from pointsbank.domain.asked_time import Slot, Timing, When
+from pointsbank.domain.help_request import AskedThrough, RequestState
+from pointsbank.domain.preferences import NO_PREFERENCES, ExclusionReason, GenderWanted, Preferences, Relation
+from pointsbank.domain.series import OnHolidays
 from pointsbank.domain.visit import ConfirmationMethod, VisitState
+from pointsbank.domain.waiting import Escalation
 
 
 @dataclass(frozen=True, slots=True)
 class AskForHelp:
-    """What an elder asks for. minutes: how long it should take; urgency: 0 (can wait) to 3 (today)."""
+    """What an elder asks for.
+
+    starts_at: a moment, a slot of a local day, or a window. minutes: how long it should take. urgency: 0 (can
+    wait) to 3 (today). building_id: where; the elder's own unless given. even_if_similar: ask although
+    something like it has been asked for.
+    """
 
     elder_id: UUID
     kind: str
-    starts_at: datetime
+    starts_at: When
     minutes: int
     urgency: int = 0
     note: str | None = None
+    preferences: Preferences = NO_PREFERENCES
+    building_id: UUID | None = None
+    even_if_similar: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RequestInfo:
-    """A help request. number: to read out, unique in the community; building: without the room."""
+    """A help request. number: to read out, unique in the community; building: without the room.
+
+    The visit may begin from earliest_start to latest_start; starts_at and ends_at are the wanted time, later
+    the agreed one. carers: how many must come. escalation: who has been told that it waits too long.
+    series_id: of the series that it is one of.
+    """
 
     id: UUID
     number: int
     elder_id: UUID
     elder_name: str
     building: str
+    building_id: UUID
     small_grid: int
     asked_by: UUID
+    asked_through: AskedThrough
     kind: str
+    carers: int
+    timing: Timing
+    slot: Slot | None
+    earliest_start: datetime
+    latest_start: datetime
     starts_at: datetime
     ends_at: datetime
     urgency: int
     note: str | None
+    gender_wanted: GenderWanted | None
+    gender_hard: bool
+    language_wanted: str | None
+    same_carer: bool
     state: RequestState
     asked_at: datetime
+    escalation: Escalation
+    series_id: UUID | None
+
+    @property
+    def minutes(self) -> int:
+        """How long it should take."""
+        return (self.ends_at - self.starts_at) // timedelta(minutes=1)
 
     @property
     def by_proxy(self) -> bool:
@@ -88,7 +123,10 @@ class VisitInfo:
 
 @dataclass(frozen=True, slots=True)
 class BoardLine:
-    """One small grid's requests by state. late: start within a day with no volunteer, or nobody came."""
+    """One small grid's requests by state.
+
+    late: start within a day with no volunteer, or nobody came. escalated: wait too long for a volunteer.
+    """
 
     small_grid: int
     name: str
@@ -99,6 +137,7 @@ class BoardLine:
     under_way: int
     to_confirm: int
     late: int
+    escalated: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,3 +147,99 @@ class Promise:
     volunteer_id: UUID
     start: datetime
     end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingLine:
+    """A request that waits too long. waited: since its clock began, in minutes."""
+
+    request: RequestInfo
+    waited_minutes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExclusionInfo:
+    """A volunteer who is not sent to an elder."""
+
+    id: UUID
+    elder_id: UUID
+    volunteer_id: UUID
+    volunteer_name: str
+    reason: ExclusionReason
+    set_by: UUID
+    set_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TieInfo:
+    """Somebody of an elder's family; they speak for the elder once ``confirmed_at`` is set."""
+
+    elder_id: UUID
+    elder_name: str
+    member_id: UUID
+    member_name: str
+    relation: Relation
+    told_at: datetime
+    confirmed_by: UUID | None
+    confirmed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AskAgainAndAgain:
+    """What an elder asks for again and again.
+
+    first_at: the first occurrence, a wall-clock moment of the community without a zone; for a slot only its
+    day counts. rule: RFC 5545 RRULE. slot: if given, each is asked for in that slot; else window_minutes is
+    how much later than the rule's hour it may begin (0: a fixed start).
+    """
+
+    elder_id: UUID
+    kind: str
+    first_at: datetime
+    rule: str
+    minutes: int
+    slot: Slot | None = None
+    window_minutes: int = 0
+    holidays: OnHolidays = OnHolidays.KEEP
+    urgency: int = 0
+    note: str | None = None
+    preferences: Preferences = NO_PREFERENCES
+    building_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesInfo:
+    """A series. first_at: wall-clock, without a zone. coming: its next occurrences, likewise.
+
+    last_on: the local day of the last occurrence; ended_at: when it was ended before.
+    """
+
+    id: UUID
+    elder_id: UUID
+    asked_by: UUID
+    asked_through: AskedThrough
+    kind: str
+    minutes: int
+    timing: Timing
+    slot: Slot | None
+    window_minutes: int
+    first_at: datetime
+    last_on: date
+    rule: str
+    holidays: OnHolidays
+    urgency: int
+    note: str | None
+    building_id: UUID | None
+    gender_wanted: GenderWanted | None
+    gender_hard: bool
+    language_wanted: str | None
+    same_carer: bool
+    asked_at: datetime
+    made_through: date | None
+    ended_at: datetime | None
+    coming: tuple[datetime, ...]
+
+    @property
+    def preferences(self) -> Preferences:
+        """Whom the elder would like."""
+        return Preferences(self.gender_wanted, self.gender_hard, self.language_wanted, self.same_carer)

@@ -48,10 +48,14 @@ async def candidates_for(uow: UnitOfWork, request_id: UUID, limit: int = 10) -> 
     if request is None:
         raise NotFound(what="help_request")
     frame = await frame_for(uow, [request], now=uow.clock.now())
+    return (await ranked(uow, frame, request))[: max(1, min(limit, CANDIDATES_MAX))]
+
+
+async def ranked(uow: UnitOfWork, frame: Frame, request: RequestInfo) -> list[Candidate]:
+    """Return all who could take a request, best first."""
     ids = await _possible(uow, frame, request)
     volunteers = await people.people_by_id(uow, ids)
-    found = await judge(uow, frame, request, volunteers)
-    return _best_first(found)[: max(1, min(limit, CANDIDATES_MAX))]
+    return _best_first(await judge(uow, frame, request, volunteers))
 
 
 async def judge(

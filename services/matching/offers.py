@@ -20,8 +20,8 @@ from pointsbank.platform.ids import uuid7
 from services.care import service as care
 from services.care.service import RequestInfo, VisitInfo
 from services.matching import store
-from services.matching.candidates import Candidate, candidates_for, judge
-from services.matching.planning import frame_for, wishes_of
+from services.matching.candidates import Candidate, judge, ranked
+from services.matching.planning import Frame, frame_for, wishes_of
 from services.matching.store import NewOffer
 from services.matching.views import OfferInfo
 from services.people import service as people
@@ -53,31 +53,31 @@ async def offer_now(uow: UnitOfWork, request_id: UUID) -> bool:
         return False
     if wishes_of(request).latest_start <= uow.clock.now():
         return False
-    for candidate in await candidates_for(uow, request_id, TRIES_MAX):
-        free = await still_free(uow, request, candidate.volunteer_id)
+    frame = await frame_for(uow, [request], now=uow.clock.now())
+    for candidate in (await ranked(uow, frame, request))[:TRIES_MAX]:
+        free = await _still_free(uow, frame, request, candidate.volunteer_id)
         if free is not None:
-            await _offer(uow, request, free)
+            await _offer(uow, frame, request, free)
             return True
     return False
 
 
-async def still_free(uow: UnitOfWork, request: RequestInfo, volunteer_id: UUID) -> Candidate | None:
+async def _still_free(
+    uow: UnitOfWork, frame: Frame, request: RequestInfo, volunteer_id: UUID
+) -> Candidate | None:
     """Lock a volunteer against other promises, and return them as a candidate if they still are one."""
     await people.lock_people(uow, [volunteer_id])
-    frame = await frame_for(uow, [request], now=uow.clock.now())
     volunteers = await people.people_by_id(uow, [volunteer_id])
     return next(iter(await judge(uow, frame, request, volunteers)), None)
 
 
-async def _offer(uow: UnitOfWork, request: RequestInfo, candidate: Candidate) -> None:
+async def _offer(uow: UnitOfWork, frame: Frame, request: RequestInfo, candidate: Candidate) -> None:
     await care.mark_offered(uow, request.id)
-    now = uow.clock.now()
-    frame = await frame_for(uow, [request], now=now)
     policy = frame.policies.for_kind(request.kind, frame.days[0])
     minutes = policy.offer_minutes
     if request.urgency == URGENCY_MAX:
         minutes = min(minutes, frame.rules.urgent_offer_minutes)
-    until = now + timedelta(minutes=minutes)
+    until = frame.now + timedelta(minutes=minutes)
     await store.insert_offers(uow, None, [offer_of(request, candidate, until=min(until, candidate.start))])
 
 

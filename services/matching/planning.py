@@ -51,14 +51,13 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """When and by whom a request may be served. slot: the visit may lie anywhere between the two starts.
+    """When and by whom a request may be served. A slot is a window: it serves more, and a time is agreed.
 
     gender: ``female`` or ``male``. building_id: where it is; None: where the elder lives.
     """
 
     earliest_start: datetime
     latest_start: datetime
-    slot: bool
     minutes: int
     gender: str | None
     gender_hard: bool
@@ -71,25 +70,38 @@ class Wishes:
 def wishes_of(request: RequestInfo) -> Wishes:
     """Return what a request says of its time and its carer."""
     return Wishes(
-        earliest_start=getattr(request, "earliest_start", request.starts_at),
-        latest_start=getattr(request, "latest_start", request.starts_at),
-        slot=getattr(request, "slot", None) is not None,
-        minutes=max(1, (request.ends_at - request.starts_at) // timedelta(minutes=1)),
-        gender=getattr(request, "gender_wanted", None),
-        gender_hard=getattr(request, "gender_hard", False),
-        language=getattr(request, "language_wanted", None),
-        same_carer=getattr(request, "same_carer", False),
-        carers=getattr(request, "carers", 1),
-        building_id=getattr(request, "building_id", None),
+        earliest_start=request.earliest_start,
+        latest_start=request.latest_start,
+        minutes=request.minutes,
+        gender=request.gender_wanted,
+        gender_hard=request.gender_hard,
+        language=request.language_wanted,
+        same_carer=request.same_carer,
+        carers=request.carers,
+        building_id=request.building_id,
     )
 
 
 async def excluded(uow: UnitOfWork, requests: Sequence[RequestInfo]) -> dict[UUID, frozenset[UUID]]:
     """Return, by request, the volunteers who must not be sent: here all join who know of any.
 
-    Those it was offered to before.
+    Those it was offered to before, and whom the elder will not have or lives with.
     """
-    return await store.asked_before(uow, [request.id for request in requests])
+    asked = await store.asked_before(uow, [request.id for request in requests])
+    never = await care.excluded_volunteers(uow, sorted({request.elder_id for request in requests}))
+    return {
+        request.id: asked.get(request.id, frozenset()) | never.get(request.elder_id, frozenset())
+        for request in requests
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Capped:
+    """A local day or week, of which only so much may be served; minutes from the origin."""
+
+    start: int
+    end: int
+    is_week: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +141,20 @@ class Frame:
         return (
             local_day(self.weeks[0], self.timezone)[0],
             local_day(self.weeks[-1] + timedelta(days=6), self.timezone)[1],
+        )
+
+    @property
+    def capped(self) -> tuple[Capped, ...]:
+        """The days touched, then the weeks."""
+        stretches = [(day, DAY, False) for day in self.days]
+        stretches += [(monday, timedelta(days=7), True) for monday in self.weeks]
+        return tuple(
+            Capped(
+                self.minute(local_day(first, self.timezone)[0]),
+                self.minute(local_day(first + length, self.timezone)[0]),
+                is_week,
+            )
+            for first, length, is_week in stretches
         )
 
     def minute(self, at: datetime) -> int:
@@ -195,7 +221,8 @@ async def instance_of(
         for request, known, barred in await _with_history(uow, requests)
     )
     told = await _told(uow, frame, housed, standing)
-    free = tuple(_volunteer(frame, person, told, buildings) for person in housed)
+    spans = frame.capped
+    free = tuple(_volunteer(frame, person, told, buildings, spans) for person in housed)
     weights = frame.policies.on(frame.today).pairing
     return Instance(
         origin=frame.origin.isoformat(),
@@ -282,9 +309,9 @@ def _request(
         elder=str(request.elder_id),
         spot=spot,
         minutes=wishes.minutes,
-        starts=(first,) if wishes.slot else tuple(range(first, last + 1, START_EVERY)),
-        preferred=first if wishes.slot else frame.minute(request.starts_at),
-        blocks=wishes.minutes + (last - first if wishes.slot else 0),
+        starts=tuple(range(first, last + 1, START_EVERY)),
+        preferred=min(max(frame.minute(request.starts_at), first), last),
+        blocks=wishes.minutes,
         urgency=request.urgency,
         waited=max(0, (frame.now - request.asked_at) // timedelta(minutes=1)),
         carers=wishes.carers,
@@ -301,7 +328,11 @@ def _request(
 
 
 def _volunteer(
-    frame: Frame, person: PersonInfo, told: _Told, buildings: Mapping[UUID, BuildingInfo]
+    frame: Frame,
+    person: PersonInfo,
+    told: _Told,
+    buildings: Mapping[UUID, BuildingInfo],
+    spans: Sequence[Capped],
 ) -> Volunteer:
     home = _spot(person.small_grid or 0, person.building_id, buildings)
     service = told.service.get(person.id, ServiceSoFar())
@@ -316,6 +347,7 @@ def _volunteer(
         busy=_busy(frame, home, told.commitments.get(person.id, ()), told.standing.get(person.id, ())),
         caps=_caps(
             frame,
+            spans,
             told.limits.get(person.id, Limits()),
             told.commitments.get(person.id, ()),
             told.standing.get(person.id, ()),
@@ -330,12 +362,13 @@ def _volunteer(
 
 def _skills(frame: Frame, skills: Sequence[Skill]) -> dict[str, int | None]:
     """Return the skills that count on the first day, each with the minute at which its last day ends."""
+    rules = frame.rules
     return {
         skill.code: None
         if skill.valid_until is None
         else frame.minute(local_day(skill.valid_until, frame.timezone)[1])
         for skill in skills
-        if skill.counts(frame.rules, frame.days[0])
+        if skill.counts(rules, frame.days[0])
     }
 
 
@@ -359,7 +392,11 @@ def _busy(
 
 
 def _caps(
-    frame: Frame, limits: Limits, commitments: Sequence[Commitment], standing: Sequence[_Standing]
+    frame: Frame,
+    spans: Sequence[Capped],
+    limits: Limits,
+    commitments: Sequence[Commitment],
+    standing: Sequence[_Standing],
 ) -> tuple[Cap, ...]:
     """Return what may still be added to each day and week touched: all but what is served or promised."""
     given = [(frame.minute(each.start), each.minutes) for each in commitments]
@@ -371,14 +408,11 @@ def _caps(
         for each in standing
     ]
     a_day, a_week = limits.under(frame.rules)
-    stretches = [(day, DAY, a_day) for day in frame.days]
-    stretches += [(monday, timedelta(days=7), a_week) for monday in frame.weeks]
     caps = []
-    for first, length, most in stretches:
-        start = frame.minute(local_day(first, frame.timezone)[0])
-        end = frame.minute(local_day(first + length, frame.timezone)[0])
-        used = sum(minutes for at, minutes in given if start <= at < end)
-        caps.append(Cap(start, end, max(0, most - used)))
+    for span in spans:
+        used = sum(minutes for at, minutes in given if span.start <= at < span.end)
+        most = a_week if span.is_week else a_day
+        caps.append(Cap(span.start, span.end, max(0, most - used)))
     return tuple(caps)
 
 

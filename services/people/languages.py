@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from uuid import UUID
 
 from pointsbank.domain.availability import require_languages
@@ -22,6 +22,18 @@ async def set_languages(uow: UnitOfWork, actor: Actor, person_id: UUID, language
     if not await store.lock_people(uow, [person_id]):
         raise NotFound(what="person")
     await languages_store.replace(uow, person_id, languages)
+
+
+async def add_languages_many(uow: UnitOfWork, languages: Mapping[UUID, Collection[str]]) -> None:
+    """Note what many people speak, beside what is known. Raises NotFound, InvalidValue.
+
+    For callers that have decided who may.
+    """
+    for spoken in languages.values():
+        require_languages(spoken)
+    if len(await store.people_by_id(uow, list(languages))) != len(languages):
+        raise NotFound(what="person")
+    await languages_store.insert_many(uow, languages)
 
 
 async def languages_of(uow: UnitOfWork, person_ids: Collection[UUID]) -> dict[UUID, frozenset[str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from uuid import UUID
 
 from pointsbank.platform.database import UnitOfWork
@@ -24,6 +24,21 @@ async def replace(uow: UnitOfWork, person_id: UUID, languages: Collection[str]) 
         uow.community_id,
         person_id,
         sorted(set(languages)),
+    )
+
+
+async def insert_many(uow: UnitOfWork, languages: Mapping[UUID, Collection[str]]) -> None:
+    """Insert the languages that are not known yet."""
+    rows = [(person_id, each) for person_id, spoken in languages.items() for each in sorted(set(spoken))]
+    connection = await uow.connection()
+    await connection.execute(
+        """
+        INSERT INTO bank.spoken_languages (community_id, person_id, language)
+        SELECT $1, u.* FROM unnest($2::uuid[], $3::text[]) AS u ON CONFLICT DO NOTHING
+        """,
+        uow.community_id,
+        [person_id for person_id, _ in rows],
+        [each for _, each in rows],
     )
 
 

@@ -14,7 +14,7 @@ from pointsbank.domain.roles import READERS, Actor, Role
 from pointsbank.platform.clock import is_timezone, local_date
 from pointsbank.platform.database import Session, UnitOfWork
 from services.people import places_store, store
-from services.people.languages import languages_of, set_languages
+from services.people.languages import add_languages_many, languages_of, set_languages
 from services.people.tokens import (
     actor_by_session,
     end_session,
@@ -132,8 +132,13 @@ async def buildings(uow: UnitOfWork) -> list[BuildingInfo]:
 
 
 async def buildings_by_id(uow: UnitOfWork, ids: Collection[UUID]) -> dict[UUID, BuildingInfo]:
-    """Return those of ``ids`` that are buildings, by id."""
+    """Return those of ``ids`` that are buildings of the community."""
     return await places_store.buildings_by_id(uow, ids)
+
+
+async def households(uow: UnitOfWork, ids: Sequence[UUID]) -> dict[UUID, frozenset[UUID]]:
+    """Return, for each of ``ids`` who does not live alone, who else is registered in the same room."""
+    return await store.households(uow, ids)
 
 
 async def add_organisations(uow: UnitOfWork, names: Sequence[str]) -> None:
@@ -294,6 +299,7 @@ __all__ = [
     "actor_by_session",
     "actor_of",
     "add_buildings",
+    "add_languages_many",
     "add_organisations",
     "add_people",
     "add_places",
@@ -307,6 +313,7 @@ __all__ = [
     "forget_tokens",
     "grant_role",
     "grid_plan",
+    "households",
     "issue_sign_in_token",
     "known_content_keys",
     "languages_of",

@@ -143,6 +143,23 @@ async def people_by_id(uow: UnitOfWork, ids: Sequence[UUID]) -> dict[UUID, Perso
     return {person.id: person for person in found}
 
 
+async def households(uow: UnitOfWork, ids: Sequence[UUID]) -> dict[UUID, frozenset[UUID]]:
+    """Return, for each of ``ids`` who does not live alone, the others of the same building and room."""
+    connection = await uow.connection()
+    rows = await connection.fetch(
+        """
+        SELECT p.id, array_agg(o.id) AS others
+          FROM bank.people p
+          JOIN bank.people o ON o.community_id = $1 AND o.building_id = p.building_id AND o.room = p.room
+                            AND o.id <> p.id
+         WHERE p.community_id = $1 AND p.id = ANY ($2::uuid[]) GROUP BY p.id
+        """,
+        uow.community_id,
+        list(ids),
+    )
+    return {row["id"]: frozenset(row["others"]) for row in rows}
+
+
 async def people_by_ledger_ref(uow: UnitOfWork, refs: Sequence[UUID]) -> dict[UUID, PersonInfo]:
     """Return those behind ``refs``."""
     found = await _people(uow, PERSON + "AND p.ledger_ref = ANY ($2::uuid[])", list(refs))

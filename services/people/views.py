@@ -64,6 +64,11 @@ class BuildingInfo:
     east_m: int | None = None
     north_m: int | None = None
 
+    @property
+    def label(self) -> str:
+        """Place and building, as a neighbour would say it."""
+        return f"{self.place} {self.name}"
+
 
 @dataclass(frozen=True, slots=True)
 class NewPerson:

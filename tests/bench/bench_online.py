@@ -2,7 +2,7 @@
 
 One community of 800 volunteers, a past of 40 visits each, 300 requests open for the coming days and as many
 visits agreed. The reference of each case is the reading alone: ``SELECT 1``, then the very rows that the case
-reads, fetched bare by their keys in one statement a table, with nothing decided.
+tells of the volunteers found, fetched bare by their keys in one statement a table, with nothing decided.
 
     uv run python -m tests.bench.bench_online [--quick] [--json FILE]
 """

@@ -15,7 +15,17 @@ from litestar import Litestar
 from litestar.routes import HTTPRoute
 from pydantic import BaseModel
 
-from api.http import availability, care, decisions, giving, people, redemptions, settlement
+from api.http import (
+    availability,
+    decisions,
+    giving,
+    help_requests,
+    people,
+    redemptions,
+    series,
+    settlement,
+    ties,
+)
 from api.openapi import CHANGES, STATIC, document
 from tests.http.conftest import Caller
 
@@ -102,7 +112,13 @@ async def test_what_changes_the_ledger_says_that_it_needs_a_key(told: dict[str, 
 
 async def test_bodies_refuse_unknown_fields_and_their_examples_are_taken(told: dict[str, Any]) -> None:
     bodies: list[type[BaseModel]] = [
-        care.AskForHelp,
+        help_requests.AskForHelp,
+        series.AskAgainAndAgain,
+        series.LeaveOut,
+        ties.TellFamily,
+        ties.FamilyPair,
+        ties.Exclude,
+        ties.LiftExclusion,
         people.SearchPeople,
         redemptions.Redeem,
         settlement.Resolve,

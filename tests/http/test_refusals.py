@@ -76,7 +76,6 @@ async def test_every_wrong_field_is_told_at_once(elder: Caller) -> None:
     assert sorted(fields_of(answer)) == [
         ("kind", "missing"),
         ("minutes", "whole_number"),
-        ("starts_at", "missing"),
         ("urgency", "whole_number"),
         ("why", "unknown_field"),
     ]

@@ -217,17 +217,19 @@ async def test_one_who_takes_two_at_once_gets_only_what_they_can_walk_to(
     first = await ask_for_help(bank, world)
     then = await ask_for_help(bank, world, starts_in=timedelta(hours=4))
 
-    async def take(request: RequestInfo) -> VisitInfo | DomainError:
-        try:
-            async with bank.unit_of_work(1) as uow:
-                return await matching.take(uow, world.volunteer.actor, request.id)
-        except DomainError as error:
-            return error
+    async def take_the_next() -> None:
+        async with bank.unit_of_work(1) as uow:
+            await matching.take(uow, world.volunteer.actor, then.id)
 
-    outcomes = await asyncio.gather(take(first), take(then))
-    (lost,) = [outcome for outcome in outcomes if isinstance(outcome, CannotTake)]
-    assert lost.blocked is Blocked.ALREADY_PROMISED
-    assert sum(isinstance(outcome, VisitInfo) for outcome in outcomes) == 1
+    async with bank.unit_of_work(1) as uow:
+        await matching.take(uow, world.volunteer.actor, first.id)
+        second = asyncio.create_task(take_the_next())
+        await asyncio.wait({second}, timeout=0.5)
+        assert not second.done()
+    with pytest.raises(CannotTake) as refused:
+        await second
+    assert refused.value.blocked is Blocked.ALREADY_PROMISED
+    assert await state_of(bank, then) is RequestState.OPEN
 
 
 async def test_the_quick_query_leaves_out_nobody_whom_the_rules_allow(bank: Database, world: World) -> None:

@@ -18,6 +18,7 @@ from litestar import Litestar
 from pydantic import SecretStr
 
 from pointsbank.domain.accounts import AccountKind, Commodity
+from pointsbank.domain.asked_time import Timing
 from pointsbank.domain.errors import InvalidValue
 from pointsbank.domain.grid import GridDistance
 from pointsbank.domain.help_request import RequestState
@@ -267,6 +268,7 @@ async def test_the_world_is_alive_today(built: Built) -> None:
         orders = await settlement.redemptions(uow, state=RedemptionState.HELD)
         offers = await matching.standing_offers(uow, [request.id for request in waiting])
     states = Counter(request.state for request in waiting)
+    assert {each.timing for each in waiting} >= {Timing.SLOT, Timing.WINDOW}
     assert states[RequestState.OPEN] >= SMALL.coming
     assert states[RequestState.OFFERED] == len(offers) > 0
     assert len(agreed) == counts["visits_agreed"] > 0

@@ -20,6 +20,7 @@ ELDERS_PAGES = (
     "/elder/ask?kind=shopping",
     "/elder/ask?kind=shopping&day=2026-03-04",
     "/elder/ask?kind=shopping&day=2026-03-04&time=10:00",
+    "/elder/ask?kind=shopping&day=2026-03-04&time=noon",
     "/order",
     "/order?partner=canteen&item=lunch_set",
     "/statement",
@@ -36,7 +37,7 @@ DESK_PAGES = (
     "/confirm",
     "/coordinator/skills",
 )
-VOLUNTEERS_PAGES = ("/volunteer", "/volunteer/hours")
+VOLUNTEERS_PAGES = ("/volunteer", "/volunteer/hours", "/family")
 
 MEASURE = """
 () => {

@@ -16,13 +16,17 @@ import api
 import pointsbank
 import services
 from api import rules
+from api.cli.match import PAIRED as MATCH_PAIRED
+from api.cli.match import UNPAIRED as MATCH_UNPAIRED
 from api.errors import STATUSES
 from api.http.books import StatementOf
+from api.web.asking import WHO
 from api.web.availability import PARTS_OF_DAY
 from api.web.orders import REASONS
 from api.web.pages import DONE, TEMPLATES
 from api.web.words import catalogues
 from pointsbank.domain.accounts import AccountKind, Commodity
+from pointsbank.domain.asked_time import Slot
 from pointsbank.domain.availability import LANGUAGES
 from pointsbank.domain.decision import DecisionKind, DecisionReason
 from pointsbank.domain.errors import DomainError, InvalidValue
@@ -35,6 +39,7 @@ from pointsbank.domain.pairing.plan import How, Smallest
 from pointsbank.domain.pairing.rules import Blocked
 from pointsbank.domain.pairing.value import Term
 from pointsbank.domain.policy import DEFAULT_POLICY
+from pointsbank.domain.preferences import Relation
 from pointsbank.domain.redemption import RedemptionState
 from pointsbank.domain.resident import Gender
 from pointsbank.domain.roles import Role
@@ -50,6 +55,7 @@ EXPORT_COLUMNS = dict.fromkeys((*LINE_COLUMNS, *ACCOUNT_COLUMNS, *TRIAL_COLUMNS)
 FAMILIES: dict[str, list[str]] = {
     "account.": list(AccountKind),
     "ask.step.": ["kind", "day", "time", "check"],
+    "ask.who.": list(WHO),
     "decision.": list(DecisionKind),
     "decision_reason.": list(DecisionReason),
     "blocked.": list(Blocked),
@@ -80,8 +86,13 @@ FAMILIES: dict[str, list[str]] = {
     "item.": [item for sold in DEFAULT_POLICY["items"].values() for item in sold],
     "kind.": list(DEFAULT_POLICY["kinds"]),
     "language.": list(LOCALES),
+    "match.blocked.": list(Blocked),
+    "match.change.": ["earlier", "later", *(each for each in Smallest if each is not Smallest.OTHER_TIME)],
+    "match.column.": [*MATCH_PAIRED, *MATCH_UNPAIRED, "agent", "jobs", "used", "cost"],
+    "match.how.": list(How),
+    "match.term.": list(Term),
     "method.": list(ConfirmationMethod),
-    "nav.": ["elder", "volunteer", "board", "people", "books", "audit", "settlement", "confirm"],
+    "nav.": ["elder", "volunteer", "board", "people", "books", "audit", "settlement", "confirm", "family"],
     "partner.": list(DEFAULT_POLICY["items"]),
     "reason.": sorted(REASONS),
     "request.next.": list(RequestState),
@@ -89,6 +100,8 @@ FAMILIES: dict[str, list[str]] = {
     "statement_of.": list(StatementOf),
     "redemption_state.": list(RedemptionState),
     "role.": list(Role),
+    "relation.": list(Relation),
+    "slot.": list(Slot),
     "source.": list(SourceKind),
     "visit_state.": list(VisitState),
     "voucher.next.": list(RedemptionState),
@@ -178,10 +191,12 @@ def said_by_refusals() -> set[str]:
                         keys.add(f"{keyword.arg}.{said}")
     words = {*rules.PYDANTIC_RULES.values(), *(rule for _, rule in rules.PARAMETER_RULES)}
     keys |= {f"rule.{rule_key(word.replace('{0}', '1'))}" for word in words}
-    wire = next(path for path in modules() if path.parts[-2:] == ("http", "wire.py"))
-    for node in ast.walk(ast.parse(wire.read_text())):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_broken":
-            keys |= {f"rule.{rule_key(word)}" for word in strings(node.args[0]) if word != "0"}
+    for path in modules():
+        if path.parts[-2] != "http":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "broken":
+                keys |= {f"rule.{rule_key(word)}" for word in strings(node.args[0]) if word != "0"}
     return keys
 
 
@@ -190,6 +205,7 @@ def said_by_code() -> set[str]:
     keys: set[str] = set()
     for path in (
         *Path(api.__path__[0], "web").glob("*.py"),
+        *Path(api.__path__[0], "cli").glob("match*.py"),
         Path(pointsbank.__path__[0], "platform/messages.py"),
     ):
         for word in strings(ast.parse(path.read_text())):

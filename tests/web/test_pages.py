@@ -17,13 +17,15 @@ from playwright.async_api import Browser
 
 from pointsbank.domain import accounts
 from pointsbank.domain.free_hours import FreeHour
+from pointsbank.domain.preferences import Relation
 from pointsbank.domain.redemption import PartnerWord
 from services.care import service as care
 from services.ledger import service as ledger
 from services.ledger.proof import last_verification, seals
 from services.ledger.proof.verification import Fault, Finding, verify
 from services.matching import service as matching
-from services.people.service import PersonInfo
+from services.people import service as people
+from services.people.service import NewPerson, PersonInfo
 from services.settlement import service as settlement
 from tests.web.conftest import Site, Visit, open_browser
 from tests.worlds import NINE_ON_MONDAY, ask_for_help, done_visit, give_points, planned_visit
@@ -177,6 +179,52 @@ async def test_a_coordinator_acts_for_an_elder_and_it_is_recorded_as_proxy(
     assert "代办" not in await desk.text()
     secrets = (str(site.world.elder.id), site.world.elder.phone or "-", "%E6%B5%8B%E8%AF%95")
     assert [url for url in asked if any(secret in url for secret in secrets)] == []
+
+
+async def test_the_same_asked_twice_is_told_and_can_be_meant(site: Site) -> None:
+    form = {"kind": "shopping", "day": "2026-03-03", "time": "noon", "who": "only_woman", "language": "yue"}
+    async with program(site, site.world.elder) as client:
+        assert (await client.post("/elder/ask", data=form | {"key": "one"})).status_code == 303
+        again = await client.post("/elder/ask", data=form | {"key": "two"})
+        assert again.status_code == 409
+        assert "同类的求助已经有了：第 1 号" in again.text
+        assert "对，再约一次" in again.text
+        meant = await client.post("/elder/ask", data=form | {"key": "two", "even": "1"})
+        assert meant.status_code == 303
+        assert "中午" in (await client.get(meant.headers["location"])).text
+    async with site.database.unit_of_work(site.world.community_id) as uow:
+        found = await care.requests_of_elder(uow, site.world.elder.actor, site.world.elder.id)
+    assert [(each.slot, each.gender_hard, each.language_wanted) for each in found] == [
+        ("noon", True, "yue")
+    ] * 2
+
+
+async def test_family_asks_for_an_elder_once_the_coordinator_has_confirmed_it(site: Site) -> None:
+    world = site.world
+    async with site.database.unit_of_work(world.community_id) as uow:
+        (member,) = await people.add_people(uow, [NewPerson(name="测试壬")])
+        await care.tell_family(uow, world.elder.actor, world.elder.id, member, Relation.CHILD)
+        daughter = await people.person(uow, member)
+    pair = {"elder": str(world.elder.id), "member": str(member)}
+    form = {"kind": "shopping", "day": "2026-03-03", "time": "noon", "key": "one"}
+    async with program(site, daughter) as family, program(site, world.coordinator) as coordinator:
+        assert "等社工确认" in (await family.get("/family")).text
+        assert (await family.post("/family/act-for", data=pair)).status_code == 403
+        assert "待确认的亲属" in (await coordinator.get("/coordinator")).text
+        confirmed = await coordinator.post("/coordinator/family/confirm", data=pair | {"key": "one"})
+        assert confirmed.status_code == 303
+        assert (await family.post("/family/act-for", data=pair)).headers["location"] == "/elder/ask"
+        assert "您正在替 测试甲 代办" in (await family.get("/elder/ask")).text
+        asked = await family.post("/elder/ask", data=form)
+        assert asked.status_code == 303
+        assert "测试甲" in (await family.get("/family")).text
+        cancelled = await family.post(
+            f"{asked.headers['location'].split('?')[0]}/cancel", data={"key": "two"}
+        )
+        assert cancelled.headers["location"].startswith("/family")
+    async with site.database.unit_of_work(world.community_id) as uow:
+        (found,) = await care.requests_of_elder(uow, world.elder.actor, world.elder.id)
+    assert (found.asked_through, found.asked_by, found.state) == ("family", member, "cancelled")
 
 
 async def test_only_a_coordinator_can_act_for_somebody(site: Site) -> None:

@@ -12,11 +12,11 @@ from typing import BinaryIO
 from services.matching.engine.frames import frame, next_frame
 from services.matching.engine.parts import Part
 from services.matching.engine.solver import SolverFailed
-from services.matching.engine.solving import solve
+from services.matching.engine.solving import GAP, solve
 
 
-def serve(asked: BinaryIO, told: BinaryIO) -> None:
-    """Solve what is asked until there is no more."""
+def serve(asked: BinaryIO, told: BinaryIO, *, gap: float = GAP) -> None:
+    """Solve what is asked, each within ``gap``, until there is no more."""
 
     def tell(what: object) -> None:
         told.write(frame(what))
@@ -25,14 +25,20 @@ def serve(asked: BinaryIO, told: BinaryIO) -> None:
     while (part := next_frame(asked)) is not None:
         assert isinstance(part, Part)
         try:
-            tell(solve(part, tell=tell))
+            tell(solve(part, tell=tell, gap=gap))
         except SolverFailed:
             tell(False)
         else:
             tell(True)
 
 
-if __name__ == "__main__":
+def main(*, gap: float = GAP) -> None:
+    """Serve whoever started this process."""
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not be taken for an answer
-    serve(sys.stdin.buffer, answers)
+    # What a library prints (HiGHS its banner, each time) is neither an answer nor anybody's to read.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    serve(sys.stdin.buffer, answers, gap=gap)
+
+
+if __name__ == "__main__":
+    main()

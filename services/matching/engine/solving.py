@@ -40,14 +40,15 @@ class Solved:
 Tell = Callable[[Solved], None]
 
 
-def solve(part: Part, *, tell: Tell | None = None, stop_after: int | None = None) -> Solved:
+def solve(part: Part, *, tell: Tell | None = None, stop_after: int | None = None, gap: float = GAP) -> Solved:
     """Return a part's best plan.
 
     tell: is told every better answer as it is found, the first at once. stop_after: return the answer of that
-    number: the same part tells the same answers, so one that was cut short is made again by its number.
+    number: the same part tells the same answers, so one that was cut short is made again by its number. gap:
+    how far below its bound the plan may stay.
     Raises SolverFailed.
     """
-    return _Search(part, tell, stop_after).run()
+    return _Search(part, tell, stop_after, gap).run()
 
 
 class _Enough(Exception):
@@ -57,8 +58,9 @@ class _Enough(Exception):
 class _Search:
     """A search under way: the best answer so far, and how many were told."""
 
-    def __init__(self, part: Part, tell: Tell | None, stop_after: int | None) -> None:
+    def __init__(self, part: Part, tell: Tell | None, stop_after: int | None, gap: float) -> None:
         self.part = part
+        self._gap = gap
         self._tell = tell
         self._stop_after = stop_after
         first = greedy(part)
@@ -93,7 +95,7 @@ class _Search:
         relaxation = solver.relaxed(part, rows)
         bound = bound_by(part, rows, relaxation.prices)
         self._heard(greedy(part, relaxation.value, looks=self._looks), bound.bound, How.RELAXED)
-        if self.best.worth >= self.best.bound - self.best.bound * GAP:
+        if self.best.worth >= self.best.bound - self.best.bound * self._gap:
             return
         kept = worthwhile(bound, self.best.worth)
         kept[self.best.plan] = True
@@ -102,7 +104,7 @@ class _Search:
             rows,
             kept,
             start=self.best.plan,
-            gap=GAP,
+            gap=self._gap,
             told=lambda found: self._heard(found, bound.bound, How.STOPPED, searching=True),
             improvements=None if self._stop_after is None else self._stop_after - self.best.told,
         )

@@ -1,0 +1,71 @@
+"""Whom an elder would like to come, and whom not; and who speaks for an elder."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pointsbank.domain.errors import InvalidValue
+
+LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8}){0,2}")
+"""A language as ISO 639 writes it, with BCP 47's further parts: yue (粤语), cmn (普通话), hak, nan."""
+
+LANGUAGE_LENGTH_MAX = 20
+
+
+class GenderWanted(StrEnum):
+    """Who is wanted."""
+
+    FEMALE = "female"
+    MALE = "male"
+
+
+class ExclusionReason(StrEnum):
+    """Why a volunteer is not sent to an elder."""
+
+    ASKED = "asked"
+    """The elder would rather not say more."""
+
+    NOT_AGAIN = "not_again"
+    """Said in the feedback on a visit, by either side."""
+
+    COMPLAINT = "complaint"
+    COORDINATOR = "coordinator"
+    """A coordinator's own judgement."""
+
+
+class Relation(StrEnum):
+    """What somebody is to an elder."""
+
+    SPOUSE = "spouse"
+    CHILD = "child"
+    CHILD_IN_LAW = "child_in_law"
+    GRANDCHILD = "grandchild"
+    SIBLING = "sibling"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """Whom the elder would like: preferences, but for a gender marked hard, which rules out all others.
+
+    language_wanted: a code such as ``yue``. same_carer: rather who came before.
+    """
+
+    gender_wanted: GenderWanted | None = None
+    gender_hard: bool = False
+    language_wanted: str | None = None
+    same_carer: bool = False
+
+
+NO_PREFERENCES = Preferences()
+
+
+def require_preferences(wanted: Preferences) -> None:
+    """Check what is wanted. Raises InvalidValue naming ``gender_hard`` or ``language_wanted``."""
+    if wanted.gender_hard and wanted.gender_wanted is None:
+        raise InvalidValue(field="gender_hard", rule="with_a_gender")
+    language = wanted.language_wanted
+    if language is not None and (len(language) > LANGUAGE_LENGTH_MAX or not LANGUAGE.fullmatch(language)):
+        raise InvalidValue(field="language_wanted", rule="language_code")
