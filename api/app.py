@@ -21,8 +21,11 @@ from api.http import (
     balance,
     books,
     care,
+    complaints,
     decisions,
+    door,
     fairness,
+    feedback,
     giving,
     matching,
     partners,
@@ -30,6 +33,8 @@ from api.http import (
     redemptions,
     seals,
     settlement,
+    settling,
+    visits,
 )
 from api.idempotency import require_key
 from api.web.pages import error_page
@@ -121,6 +126,11 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
         route_handlers=[
             people.router,
             care.router,
+            visits.router,
+            door.router,
+            settling.router,
+            feedback.router,
+            complaints.router,
             matching.router,
             availability.router,
             fairness.router,

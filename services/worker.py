@@ -86,6 +86,7 @@ class WorkerProcess:
             (settings.sweep_seconds, "requests", self._in_one_commit(care_jobs.expire_requests)),
             (settings.sweep_seconds, "waiting", self._in_one_commit(care_jobs.escalate_waiting)),
             (settings.batch_seconds, "series", self._in_one_commit(care_jobs.make_requests)),
+            (settings.sweep_seconds, "visits", self._in_one_commit(care_jobs.tend_visits)),
             (
                 settings.batch_seconds,
                 "settle",
@@ -240,6 +241,7 @@ async def _forget(uow: UnitOfWork) -> None:
     await idempotency.forget(uow)
     await people.forget_tokens(uow)
     await settlement_jobs.forget(uow)
+    await care_jobs.forget_codes(uow)
 
 
 async def run(settings: Settings, *, app_database_url: str, redis_url: str) -> None:

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, StringConstraints
 
 from api.auth import may
 from api.dependencies import SignedIn, change, read
-from api.http.care import VisitAnswer
+from api.http.visits import VisitAnswer
 from api.http.wire import Asked, Day, Told, WholeNumber, text
 from pointsbank.domain import availability as rules
 from pointsbank.domain.availability import Limits

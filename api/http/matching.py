@@ -12,8 +12,8 @@ from pydantic import Field
 
 from api.auth import may
 from api.dependencies import CREATED, SignedIn, change, read
-from api.http.care import VisitAnswer
 from api.http.help_requests import HelpRequestAnswer
+from api.http.visits import VisitAnswer
 from api.http.wire import Told
 from pointsbank.domain.offer import OfferState
 from pointsbank.domain.roles import STAFF, Actor, Role

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from litestar import Response, get, post
 from litestar.datastructures import Cookie
@@ -29,6 +30,7 @@ from pointsbank.domain.errors import DomainError, NotFound
 from pointsbank.domain.help_request import RequestState
 from pointsbank.domain.roles import READERS, STAFF, Actor, Role
 from pointsbank.domain.visit import VisitState
+from pointsbank.domain.visit_rules import Ground
 from pointsbank.platform.database import UnitOfWork
 from services.care import service as care
 from services.care.views import RequestInfo, VisitInfo
@@ -80,6 +82,7 @@ async def show_board(
         more_requests=len(requests) == REQUESTS_SHOWN,
         limit=REQUESTS_SHOWN,
         to_confirm=to_confirm,
+        unsettled=await care.unsettled_visits(uow, visitor.actor, limit=TO_CONFIRM_SHOWN),
         waiting=await waiting(uow, visitor),
         overdue=await care.waiting_for(uow, visitor.actor),
         family=await care.family_to_confirm(uow, visitor.actor),
@@ -197,10 +200,35 @@ async def show_witness(
 async def visit_page(request: SignedIn, visit_id: FromPath[UUID]) -> Response[str]:
     """Show one visit, to be confirmed by who is not paid by it."""
     async with visit(request) as (uow, visitor):
-        found = await _visit(uow, visitor, visit_id)
-        may_confirm = found.state is VisitState.DONE and visitor.actor.has(*STAFF, *LEADERS)
-        back = _back(visitor)
-        return page(request, visitor, "visit.html", visit=found, may_confirm=may_confirm, back=back)
+        return await show_visit(request, uow, visitor, visit_id)
+
+
+async def show_visit(
+    request: SignedIn,
+    uow: UnitOfWork,
+    visitor: Visitor,
+    visit_id: UUID,
+    refused: DomainError | None = None,
+) -> Response[str]:
+    """Return a visit's page: what a leader may witness, and what a coordinator may settle."""
+    found = await _visit(uow, visitor, visit_id)
+    may_settle = visitor.actor.has(*STAFF) and visitor.actor.person_id != found.volunteer_id
+    reads = visitor.actor.has(*READERS)
+    zone = ZoneInfo(visitor.community.timezone)
+    return page(
+        request,
+        visitor,
+        "visit.html",
+        refused=refused,
+        visit=found,
+        may_confirm=found.state is VisitState.DONE and visitor.actor.has(*STAFF, *LEADERS),
+        may_settle=may_settle,
+        began=(found.checked_in_at or found.planned_start).astimezone(zone),
+        ended=(found.checked_out_at or found.planned_end).astimezone(zone),
+        complaints=await care.complaints(uow, visitor.actor, visit_id=visit_id) if reads else [],
+        grounds=[each for each in Ground if found.recorded_by or each is not Ground.FALSE_RECORD],
+        back=_back(visitor),
+    )
 
 
 async def _visit(uow: UnitOfWork, visitor: Visitor, visit_id: UUID) -> VisitInfo:

@@ -11,17 +11,20 @@ from litestar.params import FromPath
 
 from api.auth import may
 from api.dependencies import SignedIn
-from api.web.forms import do_once, read_form
+from api.web.forms import Work, do_once, read_form
 from api.web.pages import page
 from api.web.visitor import ELDER_HOME, Visitor, visit
 from pointsbank.domain import accounts
-from pointsbank.domain.errors import DomainError
+from pointsbank.domain.errors import DomainError, InvalidValue
+from pointsbank.domain.feedback import Again, Side
 from pointsbank.domain.help_request import RequestState
 from pointsbank.domain.redemption import ENDED
 from pointsbank.domain.roles import Actor, Role
-from pointsbank.domain.visit import VisitState
+from pointsbank.domain.visit import ATTENDED, EARLY_CHECK_IN_MAX, VisitState
+from pointsbank.domain.visit_rules import Ground
 from pointsbank.platform.database import UnitOfWork
 from services.care import service as care
+from services.care.views import VisitInfo
 from services.ledger import lots
 from services.ledger import service as ledger
 from services.settlement import service as settlement
@@ -58,6 +61,7 @@ async def show_passbook(
         available=balances[codes[0]],
         held=balances[codes[1]],
         expiring=(await lots.fold(uow, elder.ledger_ref)).expiring(visitor.words.today + EXPIRES_SOON),
+        door_code=await _door_code(uow, visitor, coming),
         to_confirm=[each for each in visits if each.state is VisitState.DONE],
         coming=sorted(coming, key=lambda each: each.planned_start),
         waiting=[each for each in requests if each.state in WAITING],
@@ -70,7 +74,33 @@ async def who_came(request: SignedIn, visit_id: FromPath[UUID]) -> Response[str]
     """Show a visit and ask whether it was so."""
     async with visit(request) as (uow, visitor):
         found = await care.visit(uow, visitor.actor, visit_id)
-        return page(request, visitor, "confirm.html", visit=found, back=ELDER_HOME)
+        return await show_who_came(request, uow, visitor, found)
+
+
+async def show_who_came(
+    request: SignedIn, uow: UnitOfWork, visitor: Visitor, found: VisitInfo, refused: DomainError | None = None
+) -> Response[str]:
+    """Return the page of one visit: whether it was so, and after it whether the two should meet again."""
+    said = {each.side: each.again for each in await care.feedback_on(uow, visitor.actor, found.id)}
+    return page(
+        request,
+        visitor,
+        "confirm.html",
+        refused=refused,
+        visit=found,
+        said=said.get(Side.ELDER),
+        ask_again=found.state in ATTENDED,
+        sure=request.query_params.get("sure") == "1",
+        back=ELDER_HOME,
+    )
+
+
+async def _door_code(uow: UnitOfWork, visitor: Visitor, coming: list[VisitInfo]) -> care.DoorCode | None:
+    """Return the code to show at the door while somebody is expected or there; to the elder alone."""
+    soon = uow.clock.now() + EARLY_CHECK_IN_MAX
+    if visitor.by_proxy or not any(each.planned_start <= soon for each in coming):
+        return None
+    return await care.door_code(uow, visitor.actor, visitor.subject.id)
 
 
 @post("/elder/visits/{visit_id:uuid}/confirm", opt=ELDERS, include_in_schema=False)
@@ -79,7 +109,7 @@ async def confirm(request: SignedIn, visit_id: FromPath[UUID]) -> Response[Any]:
 
     async def work(uow: UnitOfWork, actor: Actor) -> str:
         await care.confirm(uow, actor, visit_id)
-        return f"{ELDER_HOME}?done=confirmed"
+        return f"/elder/visits/{visit_id}?done=confirmed"
 
     try:
         return await do_once(request, work, key=(await read_form(request)).get("key", ""))
@@ -88,4 +118,40 @@ async def confirm(request: SignedIn, visit_id: FromPath[UUID]) -> Response[Any]:
             return await show_passbook(request, uow, visitor, error)
 
 
-ROUTES = [passbook, who_came, confirm]
+@post("/elder/visits/{visit_id:uuid}/again", opt=ELDERS, include_in_schema=False)
+async def again(request: SignedIn, visit_id: FromPath[UUID]) -> Response[Any]:
+    """Note whether the elder wants the volunteer to come again."""
+    form = await read_form(request)
+
+    async def work(uow: UnitOfWork, actor: Actor) -> str:
+        said = form.get("again", "")
+        if said not in set(Again):
+            raise InvalidValue(field="again", rule="known_value")
+        await care.give_feedback(uow, actor, visit_id, again=Again(said))
+        return f"{ELDER_HOME}?done=feedback_given"
+
+    return await _on_visit(request, visit_id, work, form)
+
+
+@post("/elder/visits/{visit_id:uuid}/complain", opt=ELDERS, include_in_schema=False)
+async def complain(request: SignedIn, visit_id: FromPath[UUID]) -> Response[Any]:
+    """Say that it was not so: a coordinator will look into it, and nothing is posted until then."""
+    form = await read_form(request)
+
+    async def work(uow: UnitOfWork, actor: Actor) -> str:
+        await care.complain(uow, actor, visit_id, ground=Ground.NOT_RENDERED)
+        return f"{ELDER_HOME}?done=complained"
+
+    return await _on_visit(request, visit_id, work, form)
+
+
+async def _on_visit(request: SignedIn, visit_id: UUID, work: Work, form: dict[str, str]) -> Response[Any]:
+    try:
+        return await do_once(request, work, key=form.get("key", ""))
+    except DomainError as error:
+        async with visit(request) as (uow, visitor):
+            found = await care.visit(uow, visitor.actor, visit_id)
+            return await show_who_came(request, uow, visitor, found, error)
+
+
+ROUTES = [passbook, who_came, confirm, again, complain]

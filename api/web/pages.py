@@ -40,6 +40,10 @@ DONE = frozenset(
         "resolved",
         "approved",
         "turned_down",
+        "feedback_given",
+        "complained",
+        "settled",
+        "nobody_home",
     }
 )
 """What a page may be told to say was done, by ``?done=``."""

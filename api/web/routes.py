@@ -17,6 +17,7 @@ from api.web import (
     family,
     home,
     orders,
+    settling,
     volunteer,
 )
 
@@ -32,6 +33,7 @@ web_router = Router(
         *availability.ROUTES,
         *coordinator.ROUTES,
         *fairness.ROUTES,
+        *settling.ROUTES,
         *decisions.ROUTES,
         *books.ROUTES,
         *exports.ROUTES,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
@@ -10,11 +11,14 @@ from litestar.params import FromPath
 
 from api.auth import may
 from api.dependencies import SignedIn
+from api.http.door import count_attempt
 from api.web.forms import do_once, read_form
 from api.web.pages import page
 from api.web.visitor import Visitor, visit
 from pointsbank.domain import accounts
-from pointsbank.domain.errors import DomainError
+from pointsbank.domain.attendance import AttendanceMethod, Proof
+from pointsbank.domain.errors import DomainError, InvalidValue
+from pointsbank.domain.feedback import Again, Side
 from pointsbank.domain.roles import Actor, Role
 from pointsbank.domain.visit import VisitState
 from pointsbank.platform.database import UnitOfWork
@@ -25,8 +29,12 @@ from services.matching import service as matching
 VOLUNTEERS = may(Role.VOLUNTEER)
 HOME = "/volunteer"
 SHOWN_MAX = 30
+PAST_SHOWN = 10
 TAKEABLE_SHOWN = 5
 NOW = frozenset({VisitState.PLANNED, VisitState.UNDER_WAY, VisitState.DONE})
+
+
+Attend = Callable[..., Awaitable[care.VisitInfo]]
 
 
 @get(HOME, opt=VOLUNTEERS, include_in_schema=False)
@@ -44,6 +52,7 @@ async def show_day_book(
     codes = [accounts.service(me.ledger_ref), accounts.available(me.ledger_ref), accounts.held(me.ledger_ref)]
     balances = await ledger.balances(uow, codes)
     visits = await care.visits_of_volunteer(uow, visitor.actor, me.id, limit=SHOWN_MAX)
+    past = [each for each in visits if each.state is VisitState.CONFIRMED][:PAST_SHOWN]
     return page(
         request,
         visitor,
@@ -56,7 +65,9 @@ async def show_day_book(
         offers=await matching.offers_of(uow, me.id),
         takeable=await matching.takeable(uow, me.id, limit=TAKEABLE_SHOWN),
         visits=sorted((each for each in visits if each.state in NOW), key=lambda each: each.planned_start),
-        past=[each for each in visits if each.state is VisitState.CONFIRMED][:10],
+        now=uow.clock.now(),
+        past=past,
+        unsaid=await care.without_feedback(uow, [each.id for each in past], Side.VOLUNTEER),
     )
 
 
@@ -93,22 +104,54 @@ async def decline(request: SignedIn, offer_id: FromPath[UUID]) -> Response[Any]:
 
 @post("/volunteer/visits/{visit_id:uuid}/check-in", opt=VOLUNTEERS, include_in_schema=False)
 async def check_in(request: SignedIn, visit_id: FromPath[UUID]) -> Response[Any]:
-    """Begin a visit now."""
-
-    async def work(uow: UnitOfWork, actor: Actor) -> str:
-        await care.check_in(uow, actor, visit_id)
-        return f"{HOME}?done=checked_in"
-
-    return await _did(request, work)
+    """Begin a visit now, with the code at the door if there is one."""
+    return await _attend(request, visit_id, care.check_in, "checked_in")
 
 
 @post("/volunteer/visits/{visit_id:uuid}/check-out", opt=VOLUNTEERS, include_in_schema=False)
 async def check_out(request: SignedIn, visit_id: FromPath[UUID]) -> Response[Any]:
-    """End a visit now."""
+    """End a visit now, likewise."""
+    return await _attend(request, visit_id, care.check_out, "checked_out")
+
+
+async def _attend(request: SignedIn, visit_id: UUID, attend: Attend, done: str) -> Response[Any]:
+    code = (await read_form(request)).get("code", "").replace(" ", "")
+    proof = Proof(AttendanceMethod.CODE, code) if code else None
 
     async def work(uow: UnitOfWork, actor: Actor) -> str:
-        await care.check_out(uow, actor, visit_id)
-        return f"{HOME}?done=checked_out"
+        await attend(uow, actor, visit_id, proof=proof)
+        return f"{HOME}?done={done}"
+
+    try:
+        if proof is not None:
+            await count_attempt(request, visit_id, proof)
+    except DomainError as error:
+        async with visit(request) as (uow, visitor):
+            return await show_day_book(request, uow, visitor, error)
+    return await _did(request, work)
+
+
+@post("/volunteer/visits/{visit_id:uuid}/nobody-home", opt=VOLUNTEERS, include_in_schema=False)
+async def nobody_home(request: SignedIn, visit_id: FromPath[UUID]) -> Response[Any]:
+    """Say that nobody is at home."""
+
+    async def work(uow: UnitOfWork, actor: Actor) -> str:
+        await care.nobody_home(uow, actor, visit_id)
+        return f"{HOME}?done=nobody_home"
+
+    return await _did(request, work)
+
+
+@post("/volunteer/visits/{visit_id:uuid}/again", opt=VOLUNTEERS, include_in_schema=False)
+async def again(request: SignedIn, visit_id: FromPath[UUID]) -> Response[Any]:
+    """Note whether the volunteer would go there again."""
+    said = (await read_form(request)).get("again", "")
+
+    async def work(uow: UnitOfWork, actor: Actor) -> str:
+        if said not in set(Again):
+            raise InvalidValue(field="again", rule="known_value")
+        await care.give_feedback(uow, actor, visit_id, again=Again(said))
+        return f"{HOME}?done=feedback_given"
 
     return await _did(request, work)
 
@@ -124,4 +167,4 @@ async def take(request: SignedIn, request_id: FromPath[UUID]) -> Response[Any]:
     return await _did(request, work)
 
 
-ROUTES = [day_book, accept, decline, take, check_in, check_out]
+ROUTES = [day_book, accept, decline, take, check_in, check_out, nobody_home, again]

@@ -20,9 +20,9 @@ from pointsbank.domain.errors import DomainError, InvalidValue
 from pointsbank.domain.lots import last_day
 from pointsbank.domain.pairing.weights import Weights, parse_weights
 from pointsbank.domain.points import Fen, MilliPoints, Minutes
+from pointsbank.domain.visit_rules import DEFAULT_VISITS, VISIT_MINUTES_MAX, VisitRules, parse_visit_rules
 from pointsbank.domain.waiting import WAITING_SECTION, WaitingRules, parse_waiting
 
-VISIT_MINUTES_MAX = 24 * 60
 PERMILLE_MAX = 10_000
 RATE_MAX = 100 * points.MILLI
 EXPIRE_MONTHS_MAX = 60
@@ -46,6 +46,7 @@ FIELDS = frozenset(
         "pairing",
         "slots",
         "waiting",
+        "visits",
     }
 )
 CAP_FIELDS = frozenset({"day_minutes", "year_milli_points", "account_milli_points"})
@@ -166,6 +167,7 @@ class Policy:
     pairing: Weights = field(default_factory=Weights)
     slots: Mapping[Slot, SlotHours] = field(default_factory=lambda: DEFAULT_SLOTS)
     waiting: WaitingRules = field(default_factory=WaitingRules)
+    visits: VisitRules = field(default_factory=VisitRules)
 
     def expires_on(self, received_on: date) -> date | None:
         """Return the last local day of points received on a local day; None: they never expire."""
@@ -245,6 +247,7 @@ def parse_policy(version: int, effective_from: date, body: Mapping[str, Any]) ->
         pairing=parse_weights(_mapping(body, "pairing") if "pairing" in body else {}),
         slots=parse_slots(body),
         waiting=parse_waiting(body),
+        visits=parse_visit_rules(body.get("visits")),
     )
 
 
@@ -389,6 +392,7 @@ DEFAULT_POLICY: dict[str, Any] = {
     "pairing": {},
     "slots": SLOTS_SECTION,
     "waiting": WAITING_SECTION,
+    "visits": DEFAULT_VISITS,
 }
 """What a new community starts with. One hour is one point and an account holds at most 1,500 points
 (Guangzhou, Nanjing); a day counts at most eight hours (Guangdong: longer needs a higher confirmer). Points

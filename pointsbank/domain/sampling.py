@@ -24,7 +24,8 @@ SEED_LENGTH_MAX = 100
 WEIGHT_MAX = 64
 
 WEIGHTS: dict[int, int] = {4: 1, 3: 2, 2: 4, 1: 8, 0: 16}
-"""Tickets by strength of confirmation (``visit.STRENGTH``; 0: an earning that no visit stands behind)."""
+"""Tickets by what stands behind an earning: the strength of its confirmation (``visit.STRENGTH``), one less
+where only the volunteer's word says that they were there (``attendance.evidence``); 0: no visit."""
 
 
 def ticket(seed: str, community_id: int, number: int, place: int) -> int:

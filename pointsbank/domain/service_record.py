@@ -11,8 +11,8 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from pointsbank.domain.points import Minutes
-from pointsbank.domain.policy import VISIT_MINUTES_MAX
 from pointsbank.domain.refusal import Refusal
+from pointsbank.domain.visit_rules import VISIT_MINUTES_MAX
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,28 @@
-"""Visits: from check-in to confirmation. Minutes come from the two times, nothing else.
+"""Visits: from agreement to confirmation. Minutes come from the two times, nothing else.
 
 ::
 
     planned ──check in──► under_way ──check out──► done ──confirm──► confirmed (its entry is posted)
-       └──► cancelled
+     │ │ │                    │                    ▲  │ ▲
+     │ │ └► cancelled         └► missing ──────────┘  │ └───────────┐
+     │ │                         (a coordinator says when it ended) │
+     │ └──► no_show_volunteer      └► cancelled       └► disputed ──┘ (complaint dismissed)
+     └────► no_show_elder             (nobody did)        └► cancelled (upheld)
+
+What each means for points and for reliability (the figures are the policy's, ``visit_rules.VisitRules``):
+
+- planned, under_way, done: nothing yet. A late check-in is a visit like any other; it is marked with how
+late.
+- confirmed: its minutes are posted. Counts as kept, or as late.
+- missing: it was never checked out; nothing is posted until a coordinator states when it ended.
+- disputed: somebody complained before it was confirmed; it cannot be, until the complaint is decided.
+- cancelled: earns nothing, and is nobody's fault.
+- no_show_volunteer: earns nothing, counts against the volunteer; a coordinator may excuse it (cancelled).
+- no_show_elder: the volunteer came and nobody was at home: not held against the volunteer. Where the policy
+  pays the way, it is not this but ``done`` with ``nobody_home``, and a coordinator confirms those minutes.
+
+Overlapping is no state of its own: two visits of one volunteer whose real times overlap name each other, and
+neither is confirmed until a coordinator has said which stands.
 """
 
 from __future__ import annotations
@@ -15,7 +34,7 @@ from uuid import UUID
 
 from pointsbank.domain.errors import DomainError, InvalidValue, WrongState
 from pointsbank.domain.points import Minutes
-from pointsbank.domain.policy import VISIT_MINUTES_MAX
+from pointsbank.domain.visit_rules import VISIT_MINUTES_MAX
 
 EARLY_CHECK_IN_MAX = timedelta(hours=2)
 """How long before the agreed time a volunteer may check in."""
@@ -26,9 +45,40 @@ class VisitState(StrEnum):
 
     PLANNED = "planned"
     UNDER_WAY = "under_way"
+    MISSING = "missing"  # never checked out
     DONE = "done"
+    DISPUTED = "disputed"
     CONFIRMED = "confirmed"
     CANCELLED = "cancelled"
+    NO_SHOW_VOLUNTEER = "no_show_volunteer"
+    NO_SHOW_ELDER = "no_show_elder"  # nobody at home
+
+
+NEXT: dict[VisitState, frozenset[VisitState]] = {
+    VisitState.PLANNED: frozenset(
+        {
+            VisitState.UNDER_WAY,
+            VisitState.DONE,  # nobody at home, and the policy pays the way
+            VisitState.CANCELLED,
+            VisitState.NO_SHOW_VOLUNTEER,
+            VisitState.NO_SHOW_ELDER,
+        }
+    ),
+    VisitState.UNDER_WAY: frozenset({VisitState.DONE, VisitState.MISSING}),
+    VisitState.MISSING: frozenset({VisitState.DONE, VisitState.CANCELLED}),
+    VisitState.DONE: frozenset({VisitState.CONFIRMED, VisitState.DISPUTED, VisitState.CANCELLED}),
+    VisitState.DISPUTED: frozenset({VisitState.DONE, VisitState.CANCELLED}),
+    VisitState.CONFIRMED: frozenset(),
+    VisitState.CANCELLED: frozenset({VisitState.DONE}),  # an appeal against an upheld complaint
+    VisitState.NO_SHOW_VOLUNTEER: frozenset({VisitState.CANCELLED}),
+    VisitState.NO_SHOW_ELDER: frozenset(),
+}
+
+GIVEN_UP = frozenset({VisitState.CANCELLED, VisitState.NO_SHOW_VOLUNTEER, VisitState.NO_SHOW_ELDER})
+"""States in which a visit no longer takes a place of its request."""
+
+ATTENDED = frozenset({VisitState.DONE, VisitState.DISPUTED, VisitState.CONFIRMED})
+"""States in which somebody was there and has gone."""
 
 
 class ConfirmationMethod(StrEnum):
@@ -50,6 +100,9 @@ STRENGTH: dict[ConfirmationMethod, int] = {
 }
 """How much a confirmation is worth to an auditor: the weaker, the more often it is sampled."""
 
+WEAKEST = 1
+"""What any confirmation of a visit recorded afterwards is worth."""
+
 
 @dataclass(eq=False)
 class ConfirmedByThePaid(DomainError):
@@ -63,6 +116,28 @@ class OverlappingVisit(DomainError):
     """The volunteer has another visit at that time."""
 
     code = "overlapping_visit"
+
+
+@dataclass(eq=False)
+class UnsettledOverlap(DomainError):
+    """The volunteer was said to be somewhere else at the same time; a coordinator says which stands."""
+
+    code = "unsettled_overlap"
+
+
+@dataclass(eq=False)
+class TooManyPairs(DomainError):
+    """The day's check-ins for one activity (volunteer, elder and kind) are used up. limit: how many."""
+
+    code = "too_many_pairs"
+    limit: int
+
+
+def advance_visit(state: VisitState, to: VisitState, *, action: str) -> VisitState:
+    """Return ``to`` if a visit may go there from ``state``. action: a stable word. Raises WrongState."""
+    if to not in NEXT[state]:
+        raise WrongState(what="visit", state=state, action=action)
+    return to
 
 
 def minutes_between(checked_in: datetime, checked_out: datetime) -> Minutes:
@@ -82,10 +157,15 @@ def minutes_between(checked_in: datetime, checked_out: datetime) -> Minutes:
     return Minutes(minutes)
 
 
+def late_minutes(planned_start: datetime, checked_in: datetime, *, grace: Minutes) -> Minutes:
+    """Return by how many whole minutes a check-in is late; 0 up to ``grace``."""
+    late = Minutes(max(0, (checked_in - planned_start) // timedelta(minutes=1)))
+    return late if late > grace else Minutes(0)
+
+
 def require_check_in(state: VisitState, planned_start: datetime, *, now: datetime) -> None:
-    """Check that a volunteer may check in now. Raises WrongState, InvalidValue."""
-    if state is not VisitState.PLANNED:
-        raise WrongState(what="visit", state=state, action="check_in")
+    """Check that a volunteer may check in now, however late. Raises WrongState, InvalidValue."""
+    advance_visit(state, VisitState.UNDER_WAY, action="check_in")
     if now < planned_start - EARLY_CHECK_IN_MAX:
         raise InvalidValue(field="checked_in", rule="not_yet")
 

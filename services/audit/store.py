@@ -183,9 +183,9 @@ SELECT p.ledger_ref AS confirmer_ref, w.weak, w.visits, w.weak_minutes, w.last_e
 """  # noqa: S608 - put together from the fixed parts above
 
 POPULATION = """
-SELECT l.number, coalesce(v.strength, 0) AS strength
+SELECT l.number, coalesce(v.evidence, v.strength, 0) AS strength
   FROM bank.journal_lines l
-  LEFT JOIN LATERAL (SELECT x.strength FROM bank.visits x
+  LEFT JOIN LATERAL (SELECT x.evidence, x.strength FROM bank.visits x
                       WHERE x.community_id = $1 AND x.entry_number = l.number OFFSET 0) v ON true
  WHERE l.community_id = $1 AND l.number > $2 AND l.number <= $3 AND l.line = 1 AND l.kind = 'earning'
  ORDER BY l.number LIMIT $4
@@ -193,7 +193,7 @@ SELECT l.number, coalesce(v.strength, 0) AS strength
 
 DRAWN = f"""
 SELECT l.number, l.subject_ref AS volunteer_ref, l.occurred_at, s.milli_points, s.minutes,
-       coalesce(v.strength, 0) AS strength, v.kind, v.checked_in_at, v.checked_out_at,
+       coalesce(v.evidence, v.strength, 0) AS strength, v.kind, v.checked_in_at, v.checked_out_at,
        v.confirmation_method AS method, v.elder_id, v.volunteer_id, v.confirmed_by AS confirmer_id,
        z.number AS reversed_by
   FROM bank.journal_lines l {MOVED} {REVERSED}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pointsbank.platform.database import UnitOfWork
-from services.care import service
+from services.care import service, tending
+from services.care.door import codes
 
 
 async def expire_requests(uow: UnitOfWork) -> int:
@@ -19,3 +20,13 @@ async def escalate_waiting(uow: UnitOfWork) -> int:
 async def make_requests(uow: UnitOfWork) -> int:
     """Make the requests of series that stand some days ahead, each once, and return how many."""
     return await service.make_requests(uow)
+
+
+async def tend_visits(uow: UnitOfWork) -> int:
+    """Mark no-shows and visits never checked out, and return how many visits were moved."""
+    return await tending.tend_visits(uow)
+
+
+async def forget_codes(uow: UnitOfWork) -> None:
+    """Drop the codes of former days."""
+    await codes.forget_codes(uow)

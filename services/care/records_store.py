@@ -66,10 +66,13 @@ async def attended(
     connection = await uow.connection()
     rows = await connection.fetch(
         """
-        SELECT volunteer_id, checked_in_at, checked_out_at, coalesce(credited_minutes, 0) AS credited_minutes
+        SELECT volunteer_id, checked_in_at,
+               CASE WHEN state = 'missing' THEN greatest(planned_end, checked_in_at) ELSE checked_out_at END
+                   AS checked_out_at,
+               coalesce(credited_minutes, 0) AS credited_minutes
           FROM bank.visits
          WHERE community_id = $1 AND volunteer_id = ANY ($2::uuid[])
-           AND state IN ('under_way', 'done', 'confirmed') AND checked_in_at <= $4
+           AND state IN ('under_way', 'missing', 'done', 'disputed', 'confirmed') AND checked_in_at <= $4
            AND (checked_out_at IS NULL OR checked_out_at >= $3)
          ORDER BY volunteer_id, checked_in_at
         """,

@@ -12,7 +12,6 @@ from pointsbank.domain.errors import InvalidValue, NotFound
 from pointsbank.domain.help_request import AskedThrough, DuplicateRequest, RequestState, advance
 from pointsbank.domain.preferences import GenderWanted, Preferences, require_preferences
 from pointsbank.domain.roles import READERS, Actor, Role
-from pointsbank.domain.visit import VisitState
 from pointsbank.domain.waiting import URGENCY_MAX, Escalation
 from pointsbank.platform.clock import local_date
 from pointsbank.platform.database import UnitOfWork
@@ -118,9 +117,7 @@ async def cancel_request(uow: UnitOfWork, actor: Actor, request_id: UUID) -> Req
     await speaks_for(uow, actor, row["elder_id"], action="cancel_request")
     advance(RequestState(row["state"]), RequestState.CANCELLED)
     await store.set_state(uow, [request_id], RequestState.CANCELLED)
-    planned = await visit_store.planned_for(uow, request_id)
-    if planned is not None:
-        await visit_store.set_state(uow, planned, VisitState.CANCELLED)
+    await visit_store.cancel_planned(uow, request_id)
     return (await requests_by_id(uow, [request_id]))[request_id]
 
 

@@ -1,10 +1,24 @@
-"""The door of the care room: help requests, who speaks for whom, and visits.
+"""The door of the care room: help requests, who speaks for whom, visits, and what comes after them.
 
-Locks are taken in one order: request, visit, the volunteer's person row, the journal.
+Locks are taken in one order: request, visit, complaint, the volunteer's person row, the journal.
 """
 
 from __future__ import annotations
 
+from services.care.aftercare.appeals import appeal, decide_appeal
+from services.care.aftercare.complaints import complain, complaints, decide, hear
+from services.care.aftercare.feedback import (
+    feedback_on,
+    give_feedback,
+    pair_history,
+    reliability,
+    without_feedback,
+)
+from services.care.aftercare.sanctions import barred, sanctions_of
+from services.care.attending import check_in, check_out, nobody_home
+from services.care.backfill import backfill
+from services.care.confirming import confirm, earned_so_far
+from services.care.door.codes import DoorCode, begin_attempt, door_code, issue_card
 from services.care.requests import (
     agree_starts,
     ask,
@@ -23,6 +37,7 @@ from services.care.requests import (
     requests_of_elder,
 )
 from services.care.series import ask_series, end_series, make_requests, series_of, skip_occurrence
+from services.care.settling import excuse_no_show, put_right, settle_overlap, unsettled_visits
 from services.care.ties import (
     confirm_family,
     elders_of,
@@ -42,6 +57,7 @@ from services.care.ties import (
 from services.care.views import (
     AskAgainAndAgain,
     AskForHelp,
+    Backfill,
     BoardLine,
     ExclusionInfo,
     Promise,
@@ -53,10 +69,6 @@ from services.care.views import (
 )
 from services.care.visits import (
     cancel_visit,
-    check_in,
-    check_out,
-    confirm,
-    earned_so_far,
     plan_visit,
     promises,
     visit,
@@ -69,7 +81,9 @@ from services.care.waiting import escalate_waiting, waiting_for
 __all__ = [
     "AskAgainAndAgain",
     "AskForHelp",
+    "Backfill",
     "BoardLine",
+    "DoorCode",
     "ExclusionInfo",
     "Promise",
     "RequestInfo",
@@ -78,15 +92,24 @@ __all__ = [
     "VisitInfo",
     "WaitingLine",
     "agree_starts",
+    "appeal",
     "ask",
     "ask_series",
+    "backfill",
+    "barred",
+    "begin_attempt",
     "board",
     "cancel_request",
     "cancel_visit",
     "check_in",
     "check_out",
+    "complain",
+    "complaints",
     "confirm",
     "confirm_family",
+    "decide",
+    "decide_appeal",
+    "door_code",
     "earned_so_far",
     "elders_of",
     "end_family",
@@ -96,18 +119,27 @@ __all__ = [
     "exclude_pair",
     "excluded_volunteers",
     "exclusions_of",
+    "excuse_no_show",
     "expire_requests",
     "family_of",
     "family_to_confirm",
+    "feedback_on",
+    "give_feedback",
+    "hear",
     "is_family",
+    "issue_card",
     "lift_exclusion",
     "lock_open_requests",
     "lock_request",
     "make_requests",
     "mark_offered",
     "mark_offered_many",
+    "nobody_home",
+    "pair_history",
     "plan_visit",
     "promises",
+    "put_right",
+    "reliability",
     "reopen",
     "reopen_offered",
     "request",
@@ -115,13 +147,17 @@ __all__ = [
     "requests_in",
     "requests_of_elder",
     "require_view",
+    "sanctions_of",
     "series_of",
+    "settle_overlap",
     "skip_occurrence",
     "speaks_for",
     "tell_family",
+    "unsettled_visits",
     "visit",
     "visits_of_elder",
     "visits_of_volunteer",
     "visits_to_confirm",
     "waiting_for",
+    "without_feedback",
 ]

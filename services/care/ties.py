@@ -47,6 +47,12 @@ async def is_family(uow: UnitOfWork, elder_id: UUID, person_id: UUID) -> bool:
     return any(row["confirmed_at"] is not None for row in rows)
 
 
+async def confirmed_elders(uow: UnitOfWork, member_id: UUID) -> list[UUID]:
+    """Return the elders whose family somebody is, as a coordinator has confirmed."""
+    rows = await store.ties_of(uow, elder_id=None, member_id=member_id)
+    return [row["elder_id"] for row in rows if row["confirmed_at"] is not None]
+
+
 async def tell_family(
     uow: UnitOfWork, actor: Actor, elder_id: UUID, member_id: UUID, relation: Relation
 ) -> TieInfo:

@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from pointsbank.domain.asked_time import Slot, Timing, When
+from pointsbank.domain.attendance import AttendanceMethod
 from pointsbank.domain.help_request import AskedThrough, RequestState
 from pointsbank.domain.preferences import NO_PREFERENCES, ExclusionReason, GenderWanted, Preferences, Relation
 from pointsbank.domain.series import OnHolidays
@@ -84,7 +85,7 @@ class RequestInfo:
 
 @dataclass(frozen=True, slots=True)
 class VisitInfo:
-    """A visit. What comes with confirmation is None before it.
+    """A visit. What comes with check-in, check-out and confirmation is None before it.
 
     minutes: from check-in to check-out; credited_minutes: what the caps left of them; clipped_minutes,
     clipped_milli_points: what they took; entry_number: None also when the caps left nothing to post.
@@ -112,6 +113,20 @@ class VisitInfo:
     credited_minutes: int | None
     clipped_milli_points: int | None
     entry_number: int | None
+    carer: int
+    late_minutes: int
+    check_in_method: AttendanceMethod | None
+    check_out_method: AttendanceMethod | None
+    overlap_with: UUID | None
+    nobody_home: bool
+    recorded_by: UUID | None
+    also_confirmed_by: UUID | None
+    also_method: ConfirmationMethod | None
+    also_confirmed_at: datetime | None
+    tier: int | None
+    evidence: int | None
+    times_by: UUID | None
+    times_why: str | None
 
     @property
     def clipped_minutes(self) -> int | None:
@@ -119,6 +134,17 @@ class VisitInfo:
         if self.minutes is None or self.credited_minutes is None:
             return None
         return self.minutes - self.credited_minutes
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """A visit that took place and is recorded afterwards. The instants are aware."""
+
+    volunteer_id: UUID
+    elder_id: UUID
+    kind: str
+    started_at: datetime
+    ended_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,9 @@ from pointsbank.platform.database import UnitOfWork
 VISIT = """
 SELECT id, help_request_id, volunteer_id, elder_id, kind, planned_start, planned_end, checked_in_at,
        checked_out_at, minutes, state, confirmed_by, confirmation_method, strength, confirmed_at,
-       policy_version, credited_minutes, clipped_milli_points, entry_number
+       policy_version, credited_minutes, clipped_milli_points, entry_number, carer, late_minutes,
+       check_in_method, check_out_method, overlap_with, nobody_home, recorded_by, also_confirmed_by,
+       also_method, also_confirmed_at, tier, evidence, times_by, times_why
   FROM bank.visits WHERE community_id = $1
 """
 LATEST_FIRST = """
@@ -36,16 +38,23 @@ def overlaps_named() -> Iterator[None]:
 
 
 async def insert_planned(
-    uow: UnitOfWork, visit_id: UUID, request: dict[str, Any], volunteer_id: UUID
+    uow: UnitOfWork,
+    visit_id: UUID,
+    request: dict[str, Any],
+    volunteer_id: UUID,
+    *,
+    starts_at: datetime,
+    ends_at: datetime,
+    carer: int,
 ) -> None:
-    """Insert the planned visit for a request. Raises OverlappingVisit."""
+    """Insert a planned visit for a request, in one of its places. Raises OverlappingVisit."""
     connection = await uow.connection()
     with overlaps_named():
         await connection.execute(
             """
             INSERT INTO bank.visits (community_id, id, help_request_id, volunteer_id, elder_id, kind,
-                                     planned_start, planned_end, state, created_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'planned', $9)
+                                     planned_start, planned_end, state, created_at, carer)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'planned', $9, $10)
             """,
             uow.community_id,
             visit_id,
@@ -53,9 +62,10 @@ async def insert_planned(
             volunteer_id,
             request["elder_id"],
             request["kind"],
-            request["starts_at"],
-            request["ends_at"],
+            starts_at,
+            ends_at,
             uow.clock.now(),
+            carer,
         )
 
 
@@ -81,18 +91,48 @@ async def request_of(uow: UnitOfWork, visit_id: UUID) -> UUID | None:
     return found
 
 
-async def planned_for(uow: UnitOfWork, request_id: UUID) -> UUID | None:
-    """Return the planned visit for a request, locked, or None."""
+async def cancel_planned(uow: UnitOfWork, request_id: UUID) -> None:
+    """Cancel whatever is planned for a request, locked before."""
     connection = await uow.connection()
-    found: UUID | None = await connection.fetchval(
+    await connection.execute(
         """
-        SELECT id FROM bank.visits WHERE community_id = $1 AND help_request_id = $2 AND state = 'planned'
-           FOR NO KEY UPDATE
+        UPDATE bank.visits SET state = 'cancelled'
+         WHERE community_id = $1 AND help_request_id = $2 AND state = 'planned'
         """,
         uow.community_id,
         request_id,
     )
-    return found
+
+
+async def states_of_request(uow: UnitOfWork, request_id: UUID) -> tuple[list[str], int]:
+    """Return the states of a request's visits, and how many places it has."""
+    connection = await uow.connection()
+    rows = await connection.fetch(
+        "SELECT state FROM bank.visits WHERE community_id = $1 AND help_request_id = $2",
+        uow.community_id,
+        request_id,
+    )
+    carers = await connection.fetchval(
+        "SELECT carers FROM bank.help_requests WHERE community_id = $1 AND id = $2",
+        uow.community_id,
+        request_id,
+    )
+    return [row["state"] for row in rows], int(carers or 1)
+
+
+async def places_taken(uow: UnitOfWork, request_id: UUID) -> list[tuple[int, UUID]]:
+    """Return the places of a request that are taken, and by whom."""
+    connection = await uow.connection()
+    rows = await connection.fetch(
+        """
+        SELECT carer, volunteer_id FROM bank.visits
+         WHERE community_id = $1 AND help_request_id = $2
+           AND state NOT IN ('cancelled', 'no_show_volunteer', 'no_show_elder')
+        """,
+        uow.community_id,
+        request_id,
+    )
+    return [(row["carer"], row["volunteer_id"]) for row in rows]
 
 
 async def set_state(uow: UnitOfWork, visit_id: UUID, state: VisitState) -> None:
@@ -103,51 +143,6 @@ async def set_state(uow: UnitOfWork, visit_id: UUID, state: VisitState) -> None:
         uow.community_id,
         visit_id,
         state.value,
-    )
-
-
-async def is_busy_at(uow: UnitOfWork, volunteer_id: UUID, at: datetime) -> bool:
-    """Tell whether a visit of the volunteer is under way, or is recorded to reach beyond ``at``."""
-    connection = await uow.connection()
-    return bool(
-        await connection.fetchval(
-            """
-            SELECT EXISTS (SELECT FROM bank.visits
-                            WHERE community_id = $1 AND volunteer_id = $2
-                              AND (state = 'under_way'
-                                   OR state IN ('done', 'confirmed') AND checked_in_at <= $3
-                                      AND checked_out_at > $3))
-            """,
-            uow.community_id,
-            volunteer_id,
-            at,
-        )
-    )
-
-
-async def set_checked_in(uow: UnitOfWork, visit_id: UUID, at: datetime) -> None:
-    """Note the check-in."""
-    connection = await uow.connection()
-    await connection.execute(
-        "UPDATE bank.visits SET state = 'under_way', checked_in_at = $3 WHERE community_id = $1 AND id = $2",
-        uow.community_id,
-        visit_id,
-        at,
-    )
-
-
-async def set_checked_out(uow: UnitOfWork, visit_id: UUID, at: datetime, minutes: int) -> None:
-    """Note the check-out and the minutes between."""
-    connection = await uow.connection()
-    await connection.execute(
-        """
-        UPDATE bank.visits SET state = 'done', checked_out_at = $3, minutes = $4
-         WHERE community_id = $1 AND id = $2
-        """,
-        uow.community_id,
-        visit_id,
-        at,
-        minutes,
     )
 
 
@@ -163,6 +158,8 @@ async def set_confirmed(
     credited_minutes: int,
     clipped_milli_points: int,
     entry_number: int | None,
+    tier: int,
+    evidence: int,
 ) -> None:
     """Note the confirmation and what it earned. Raises OverlappingVisit."""
     connection = await uow.connection()
@@ -172,7 +169,7 @@ async def set_confirmed(
             UPDATE bank.visits
                SET state = 'confirmed', confirmed_by = $3, confirmation_method = $4, strength = $5,
                    confirmed_at = $6, policy_version = $7, credited_minutes = $8, clipped_milli_points = $9,
-                   entry_number = $10
+                   entry_number = $10, tier = $11, evidence = $12, overlap_with = NULL
              WHERE community_id = $1 AND id = $2
             """,
             uow.community_id,
@@ -185,6 +182,8 @@ async def set_confirmed(
             credited_minutes,
             clipped_milli_points,
             entry_number,
+            tier,
+            evidence,
         )
 
 
@@ -218,15 +217,24 @@ async def of_elder(uow: UnitOfWork, elder_id: UUID, after: UUID | None, limit: i
 
 
 async def to_confirm(
-    uow: UnitOfWork, person_id: UUID, grids: Sequence[int] | None, after: UUID | None, limit: int
+    uow: UnitOfWork,
+    person_id: UUID,
+    elders: Sequence[UUID],
+    grids: Sequence[int] | None,
+    after: UUID | None,
+    limit: int,
 ) -> list[dict[str, Any]]:
-    """Return done visits to ``person_id`` or in ``grids`` (None: anywhere), not made by them, in id order."""
+    """Return done visits to one of ``elders`` or in ``grids`` (None: anywhere), in id order.
+
+    Not those that ``person_id`` made, recorded, or has confirmed already.
+    """
     return await _fetch(
         uow,
         VISIT
         + """
         AND state = 'done' AND volunteer_id <> $2
-        AND (elder_id = $2 OR $3::int[] IS NULL
+        AND recorded_by IS DISTINCT FROM $2 AND also_confirmed_by IS DISTINCT FROM $2
+        AND (elder_id = ANY ($6::uuid[]) OR $3::int[] IS NULL
              OR EXISTS (SELECT FROM bank.help_requests r WHERE r.community_id = $1 AND r.id = help_request_id
                            AND r.small_grid = ANY ($3)))
         AND ($4::uuid IS NULL OR id > $4)
@@ -234,6 +242,23 @@ async def to_confirm(
         """,
         person_id,
         grids,
+        after,
+        limit,
+        list(elders),
+    )
+
+
+async def unsettled(uow: UnitOfWork, after: UUID | None, limit: int) -> list[dict[str, Any]]:
+    """Return visits that are missing, disputed, or done and overlap another, beyond ``after``, in id
+    order."""
+    return await _fetch(
+        uow,
+        VISIT
+        + """
+        AND (state IN ('missing', 'disputed') OR overlap_with IS NOT NULL)
+        AND state IN ('missing', 'disputed', 'under_way', 'done') AND ($2::uuid IS NULL OR id > $2)
+        ORDER BY id LIMIT $3
+        """,
         after,
         limit,
     )

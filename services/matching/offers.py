@@ -105,7 +105,9 @@ async def accept_offer(uow: UnitOfWork, actor: Actor, offer_id: UUID) -> VisitIn
     """
     offer = await _offer_for(uow, actor, offer_id, action="accept")
     await _answer(uow, offer_id, OfferState.ACCEPTED)
-    return await care.plan_visit(uow, offer["help_request_id"], offer["volunteer_id"])
+    return await care.plan_visit(
+        uow, offer["help_request_id"], offer["volunteer_id"], starts_at=offer["starts_at"]
+    )
 
 
 async def decline_offer(uow: UnitOfWork, actor: Actor, offer_id: UUID) -> None:

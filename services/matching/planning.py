@@ -28,6 +28,7 @@ from pointsbank.domain.pairing.instance import (
 )
 from pointsbank.domain.resident import Gender
 from pointsbank.domain.roles import Role
+from pointsbank.domain.visit_rules import BarKind
 from pointsbank.platform.clock import local_date, local_day
 from pointsbank.platform.database import UnitOfWork
 from services.care import pairing as care_pairing
@@ -85,12 +86,20 @@ def wishes_of(request: RequestInfo) -> Wishes:
 async def excluded(uow: UnitOfWork, requests: Sequence[RequestInfo]) -> dict[UUID, frozenset[UUID]]:
     """Return, by request, the volunteers who must not be sent: here all join who know of any.
 
-    Those it was offered to before, and whom the elder will not have or lives with.
+    Those it was offered to before, whom the elder will not have or lives with, and where either of the two
+    has said not again.
     """
+    elders = sorted({request.elder_id for request in requests})
     asked = await store.asked_before(uow, [request.id for request in requests])
-    never = await care.excluded_volunteers(uow, sorted({request.elder_id for request in requests}))
+    never = await care.excluded_volunteers(uow, elders)
+    apart: dict[UUID, set[UUID]] = defaultdict(set)
+    for (elder, volunteer), history in (await care.pair_history(uow, elders)).items():
+        if history.again_elder is False or history.again_volunteer is False:
+            apart[elder].add(volunteer)
     return {
-        request.id: asked.get(request.id, frozenset()) | never.get(request.elder_id, frozenset())
+        request.id: asked.get(request.id, frozenset())
+        | never.get(request.elder_id, frozenset())
+        | apart.get(request.elder_id, frozenset())
         for request in requests
     }
 
@@ -197,7 +206,8 @@ async def instance_of(
     uow: UnitOfWork, frame: Frame, requests: Sequence[RequestInfo], volunteers: Sequence[PersonInfo]
 ) -> Instance:
     """Return the instance of these requests and those of the volunteers who live in a known grid."""
-    housed = [person for person in volunteers if person.small_grid is not None]
+    barred = await care.barred(uow, [person.id for person in volunteers], BarKind.SERVICE)
+    housed = [person for person in volunteers if person.small_grid is not None and person.id not in barred]
     offers = await store.standing_of_many(uow, [person.id for person in housed], frame.now)
     offered = await care.requests_by_id(uow, sorted({offer["help_request_id"] for offer in offers}))
     elders = await people.people_by_id(
@@ -255,6 +265,7 @@ class _Told:
     commitments: Mapping[UUID, Sequence[Commitment]]
     service: Mapping[UUID, ServiceSoFar]
     standing: Mapping[UUID, Sequence[_Standing]]
+    reliability: Mapping[UUID, int]
 
 
 async def _with_history(
@@ -289,6 +300,7 @@ async def _told(
         commitments=commitments,
         service=await care_pairing.service_so_far(uow, ids, frame.now - LATELY),
         standing=offers,
+        reliability=await care.reliability(uow, ids),
     )
 
 
@@ -357,6 +369,7 @@ def _volunteer(
         languages=told.languages.get(person.id, frozenset()),
         recent=service.minutes,
         visits=service.visits,
+        reliability=told.reliability.get(person.id, 1_000),
     )
 
 

@@ -87,7 +87,7 @@ async def take(
     await care.mark_offered(uow, request.id)
     await store.insert_offers(uow, None, [offer])
     await store.answer(uow, offer.id, OfferState.ACCEPTED, uow.clock.now())
-    return await care.plan_visit(uow, request.id, taker)
+    return await care.plan_visit(uow, request.id, taker, starts_at=told.start)
 
 
 async def _locked(uow: UnitOfWork, request_id: UUID) -> RequestInfo:
@@ -96,6 +96,6 @@ async def _locked(uow: UnitOfWork, request_id: UUID) -> RequestInfo:
     request = (await care.requests_by_id(uow, [request_id]))[request_id]
     if request.state is not RequestState.OPEN or wishes_of(request).carers > 1:
         raise WrongState(what="help_request", state=request.state, action="take")
-    if request.starts_at <= uow.clock.now():
+    if request.latest_start <= uow.clock.now():
         raise WrongState(what="help_request", state=RequestState.EXPIRED, action="take")
     return request

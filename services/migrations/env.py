@@ -1,5 +1,7 @@
 """Alembic environment of schema ``bank``."""
 
+import services.care.aftercare.tables
+import services.care.door.tables
 import services.care.tables
 import services.ledger.tables
 import services.matching.tables

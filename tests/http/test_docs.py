@@ -17,13 +17,17 @@ from pydantic import BaseModel
 
 from api.http import (
     availability,
+    complaints,
     decisions,
+    door,
+    feedback,
     giving,
     help_requests,
     people,
     redemptions,
     series,
     settlement,
+    settling,
     ties,
 )
 from api.openapi import CHANGES, STATIC, document
@@ -107,7 +111,7 @@ async def test_what_changes_the_ledger_says_that_it_needs_a_key(told: dict[str, 
         *("propose_decision", "approve_decision", "refuse_decision"),
         *("propose_policy", "approve_policy", "refuse_policy"),
     }
-    assert takes_none == {"search_people"}
+    assert takes_none == {"search_people", "issue_door_card"}
 
 
 async def test_bodies_refuse_unknown_fields_and_their_examples_are_taken(told: dict[str, Any]) -> None:
@@ -131,6 +135,15 @@ async def test_bodies_refuse_unknown_fields_and_their_examples_are_taken(told: d
         availability.SkillProof,
         availability.VerifySkill,
         availability.TakeRequest,
+        door.ShowProof,
+        door.IssueCard,
+        settling.PutRight,
+        settling.RecordPastVisit,
+        feedback.GiveFeedback,
+        complaints.Complain,
+        complaints.Hear,
+        complaints.Decide,
+        complaints.Appeal,
     ]
     for body in bodies:
         shape = told["components"]["schemas"][body.__name__]

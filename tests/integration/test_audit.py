@@ -169,10 +169,11 @@ async def test_a_day_beyond_the_cap_is_found_whole_and_a_day_at_the_cap_is_not(
 
 
 async def done_and_confirmed(database: Database, clock: FixedClock, world: World, *, minutes: int) -> None:
-    """Let a visit of so many minutes be asked for, made and confirmed by the elder."""
+    """Let a visit of so many minutes be asked for, made and confirmed by elder and coordinator."""
     clock.move_to(NINE_ON_MONDAY)
     visit = await done_visit(database, clock, world, lasts=minutes)
     async with database.unit_of_work(world.community_id) as uow:
+        await care.confirm(uow, world.coordinator.actor, visit.id)
         await care.confirm(uow, world.elder.actor, visit.id)
 
 

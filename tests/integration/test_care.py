@@ -17,7 +17,7 @@ from pointsbank.domain.errors import DomainError, InvalidValue, NotAllowed, NotF
 from pointsbank.domain.help_request import RequestState
 from pointsbank.domain.policy import DEFAULT_POLICY, UnknownServiceKind
 from pointsbank.domain.roles import Role
-from pointsbank.domain.visit import ConfirmationMethod, ConfirmedByThePaid, OverlappingVisit, VisitState
+from pointsbank.domain.visit import ConfirmationMethod, ConfirmedByThePaid, UnsettledOverlap, VisitState
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
 from pointsbank.platform.ids import uuid7
@@ -372,7 +372,7 @@ async def test_check_in_waits_for_its_time(bank: Database, clock: FixedClock, wo
             await care.check_in(uow, actor, visit.id)
 
 
-async def test_a_volunteer_is_with_one_elder_at_a_time(
+async def test_a_volunteer_who_is_with_two_elders_at_once_is_noted_and_neither_is_confirmed(
     bank: Database, clock: FixedClock, world: World
 ) -> None:
     first = await planned_visit(bank, world)
@@ -382,8 +382,14 @@ async def test_a_volunteer_is_with_one_elder_at_a_time(
     clock.move_to(first.planned_start)
     async with bank.unit_of_work(1) as uow:
         await care.check_in(uow, actor, first.id)
-        with pytest.raises(OverlappingVisit):
-            await care.check_in(uow, actor, second.id)
+        assert (await care.check_in(uow, actor, second.id)).overlap_with == first.id
+    clock.move_to(first.planned_start + timedelta(minutes=50))
+    async with bank.unit_of_work(1) as uow:
+        for visit in (first, second):
+            await care.check_out(uow, actor, visit.id)
+        for visit in (first, second):
+            with pytest.raises(UnsettledOverlap):
+                await care.confirm(uow, world.elder.actor, visit.id)
 
 
 async def test_only_a_coordinator_may_say_that_a_visit_ended_earlier(

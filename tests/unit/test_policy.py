@@ -16,6 +16,7 @@ from pointsbank.domain.policy import (
     DEFAULT_POLICY,
     EarnedSoFar,
     Policy,
+    Risk,
     UnknownItem,
     UnknownServiceKind,
     parse_policy,
@@ -150,3 +151,36 @@ def test_a_version_of_an_earlier_form_promises_nothing_it_does_not_mention() -> 
 def test_points_last_to_the_end_of_the_month_the_policy_says() -> None:
     rules = parse_policy(1, date(2026, 1, 1), DEFAULT_POLICY | {"points_expire_months": 24})
     assert rules.expires_on(date(2026, 3, 2)) == date(2028, 3, 31)
+
+
+def test_a_kind_says_its_risk_and_how_many_must_come() -> None:
+    kinds = policy().kinds
+    assert (kinds["outing"].carers, kinds["night_watch"].risk) == (2, Risk.HIGH)
+    assert {code for code, kind in kinds.items() if kind.carers == 2} == {"outing"}
+
+
+def test_a_kind_of_an_older_document_needs_one_and_carries_little_risk() -> None:
+    body = copy.deepcopy(DEFAULT_POLICY)
+    for section in ("slots", "waiting"):
+        del body[section]
+    body["kinds"] = {"dancing": {"coefficient_permille": 1_000, "expected_minutes": 60}}
+    read = parse_policy(1, date(2026, 1, 1), body)
+    assert (read.kind("dancing").carers, read.kind("dancing").risk) == (1, Risk.LOW)
+    assert (read.slots, read.waiting) == (policy().slots, policy().waiting)
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"risk": "deadly"}, "risk"),
+        ({"risk": 1}, "risk"),
+        ({"carers": 3}, "carers"),
+        ({"carers": 0}, "carers"),
+    ],
+)
+def test_a_kind_that_cannot_be_is_refused_by_its_field(changed: dict[str, Any], field: str) -> None:
+    body = copy.deepcopy(DEFAULT_POLICY)
+    body["kinds"]["outing"] |= changed
+    with pytest.raises(InvalidValue) as refused:
+        parse_policy(1, date(2026, 1, 1), body)
+    assert refused.value.field == field

@@ -28,9 +28,11 @@ from api.web.words import catalogues
 from pointsbank.domain.accounts import AccountKind, Commodity
 from pointsbank.domain.asked_time import Slot
 from pointsbank.domain.availability import LANGUAGES
+from pointsbank.domain.complaint import ComplaintState, ToDo
 from pointsbank.domain.decision import DecisionKind, DecisionReason
 from pointsbank.domain.errors import DomainError, InvalidValue
 from pointsbank.domain.fairness import AgeBand
+from pointsbank.domain.feedback import Again
 from pointsbank.domain.free_hours import ExceptionKind
 from pointsbank.domain.grid import GridDistance
 from pointsbank.domain.help_request import RequestState
@@ -45,6 +47,7 @@ from pointsbank.domain.resident import Gender
 from pointsbank.domain.roles import Role
 from pointsbank.domain.settlement import DifferenceKind
 from pointsbank.domain.visit import ConfirmationMethod, VisitState
+from pointsbank.domain.visit_rules import Ground
 from pointsbank.platform.messages import LOCALES, negotiate, rule_key
 from services.ledger.exchange.exports import Format
 from services.ledger.exchange.sheets import ACCOUNT_COLUMNS, LINE_COLUMNS, NOTES, SHEETS, TRIAL_COLUMNS
@@ -54,8 +57,11 @@ EXPORT_COLUMNS = dict.fromkeys((*LINE_COLUMNS, *ACCOUNT_COLUMNS, *TRIAL_COLUMNS)
 
 FAMILIES: dict[str, list[str]] = {
     "account.": list(AccountKind),
+    "again.said.": list(Again),
     "ask.step.": ["kind", "day", "time", "check"],
     "ask.who.": list(WHO),
+    "complaint.to_do.": list(ToDo),
+    "complaint_state.": list(ComplaintState),
     "decision.": list(DecisionKind),
     "decision_reason.": list(DecisionReason),
     "blocked.": list(Blocked),
@@ -82,6 +88,7 @@ FAMILIES: dict[str, list[str]] = {
     "pairing.how.": list(How),
     "pairing.near.": [each.name.lower() for each in GridDistance],
     "pairing.term.": list(Term),
+    "ground.": list(Ground),
     "hours.": list(PARTS_OF_DAY),
     "item.": [item for sold in DEFAULT_POLICY["items"].values() for item in sold],
     "kind.": list(DEFAULT_POLICY["kinds"]),

@@ -208,7 +208,14 @@ class Index:
         them = instance.volunteers
         grids = sorted(instance.grids.small_grids)
         self._rank = {grid: rank for rank, grid in enumerate(grids)}
-        free = [(at, each.start, each.end) for at, who in enumerate(them) for each in who.free]
+        first = min((each.starts[0] for each in instance.requests), default=0)
+        last = max((each.starts[-1] + each.blocks for each in instance.requests), default=0)
+        free = [
+            (at, max(each.start, first), min(each.end, last))
+            for at, who in enumerate(them)
+            for each in who.free
+            if each.start < last and first < each.end
+        ]
         self.volunteer = ints(at for at, _, _ in free)
         self.start = ints(start for _, start, _ in free)
         self.end = ints(end for _, _, end in free)

@@ -1,0 +1,95 @@
+"""Visits recorded afterwards, within the policy's days and number, confirmed with the weakest strength."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from pointsbank.domain.attendance import AttendanceMethod
+from pointsbank.domain.backfill import require_backfill
+from pointsbank.domain.errors import InvalidValue
+from pointsbank.domain.roles import STAFF, Actor, Role
+from pointsbank.domain.visit import minutes_between
+from pointsbank.domain.visit_rules import BarKind
+from pointsbank.platform.clock import local_date, local_day
+from pointsbank.platform.database import UnitOfWork
+from pointsbank.platform.ids import uuid7
+from services.care import attendance_store
+from services.care.aftercare import sanctions
+from services.care.attending import require_pair
+from services.care.views import Backfill, VisitInfo
+from services.care.visit_access import told
+from services.ledger import service as ledger
+from services.people import service as people
+
+
+async def backfill(uow: UnitOfWork, actor: Actor, command: Backfill) -> VisitInfo:
+    """Record a visit that took place without check-in; it waits to be confirmed by the elder or a
+    coordinator.
+
+    By the volunteer, or a coordinator who then cannot confirm it. A time that overlaps another visit is
+    noted, as with any other. Raises NotAllowed, NotFound, InvalidValue, UnknownServiceKind, Barred,
+    BackfillLimit, TooManyPairs.
+    """
+    actor.require_self_or(command.volunteer_id, *STAFF, action="backfill")
+    for field, moment in (("started_at", command.started_at), ("ended_at", command.ended_at)):
+        if moment.tzinfo is None:
+            raise InvalidValue(field=field, rule="timezone")
+    minutes = minutes_between(command.started_at, command.ended_at)
+    await _require_people(uow, command)
+    now, timezone = uow.clock.now(), (await people.community(uow)).timezone
+    await people.lock_people(uow, [command.volunteer_id])
+    day = local_date(command.ended_at, timezone)
+    rules = (await ledger.policy_on(uow, local_date(now, timezone))).visits
+    require_backfill(
+        rules,
+        ended_at=command.ended_at,
+        now=now,
+        this_month=await attendance_store.recorded_between(
+            uow, command.volunteer_id, *_month(local_date(now, timezone), timezone)
+        ),
+        barred_until=await sanctions.barred_until(uow, command.volunteer_id, BarKind.BACKFILL),
+    )
+    (await ledger.policy_on(uow, day)).kind(command.kind)
+    visit_id = uuid7()
+    row = {
+        "id": visit_id,
+        "volunteer_id": command.volunteer_id,
+        "elder_id": command.elder_id,
+        "kind": command.kind,
+    }
+    await require_pair(uow, row, command.ended_at, limit=rules.pairs_a_day)
+    others = await attendance_store.overlapping(
+        uow, visit_id, command.volunteer_id, command.started_at, command.ended_at
+    )
+    await attendance_store.insert_recorded(
+        uow,
+        visit_id,
+        volunteer_id=command.volunteer_id,
+        elder_id=command.elder_id,
+        kind=command.kind,
+        started_at=command.started_at,
+        ended_at=command.ended_at,
+        minutes=minutes,
+        recorded_by=actor.person_id,
+        method=AttendanceMethod.PLAIN,
+        overlap=next(iter(others), None),
+    )
+    return await told(uow, visit_id)
+
+
+async def _require_people(uow: UnitOfWork, command: Backfill) -> None:
+    volunteer = await people.person(uow, command.volunteer_id)
+    elder = await people.person(uow, command.elder_id)
+    if Role.VOLUNTEER not in volunteer.roles:
+        raise InvalidValue(field="volunteer_id", rule="volunteer")
+    if Role.ELDER not in elder.roles:
+        raise InvalidValue(field="elder_id", rule="elder")
+    if command.volunteer_id == command.elder_id:
+        raise InvalidValue(field="volunteer_id", rule="not_oneself")
+
+
+def _month(today: date, timezone: str) -> tuple[datetime, datetime]:
+    """Return the first moment of today's local month and of the next."""
+    first = today.replace(day=1)
+    after = first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
+    return local_day(first, timezone)[0], local_day(after, timezone)[0]

@@ -1,0 +1,1 @@
+"""The proof at the door: codes that change, printed cards."""

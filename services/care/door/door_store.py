@@ -1,0 +1,110 @@
+"""Rows of secrets, used codes and attempts. What they hold is never part of an error or a log."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from pointsbank.platform.database import UnitOfWork
+
+
+async def secret_of(uow: UnitOfWork, elder_id: UUID) -> tuple[bytes, bytes | None] | None:
+    """Return an elder's secret and the hash of their card, or None."""
+    connection = await uow.connection()
+    row = await connection.fetchrow(
+        "SELECT secret, card_hash FROM bank.door_secrets WHERE community_id = $1 AND elder_id = $2",
+        uow.community_id,
+        elder_id,
+    )
+    return (row["secret"], row["card_hash"]) if row is not None else None
+
+
+async def add_secret(uow: UnitOfWork, elder_id: UUID, secret: bytes) -> None:
+    """Give an elder a secret; one that is there stays."""
+    connection = await uow.connection()
+    await connection.execute(
+        """
+        INSERT INTO bank.door_secrets (community_id, elder_id, secret, created_at) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (community_id, elder_id) DO NOTHING
+        """,
+        uow.community_id,
+        elder_id,
+        secret,
+        uow.clock.now(),
+    )
+
+
+async def set_card(uow: UnitOfWork, elder_id: UUID, card_hash: bytes) -> None:
+    """Give an elder a card; the one before is good no longer."""
+    connection = await uow.connection()
+    await connection.execute(
+        """
+        UPDATE bank.door_secrets SET card_hash = $3, card_issued_at = $4
+         WHERE community_id = $1 AND elder_id = $2
+        """,
+        uow.community_id,
+        elder_id,
+        card_hash,
+        uow.clock.now(),
+    )
+
+
+async def use_code(uow: UnitOfWork, elder_id: UUID, step: int, visit_id: UUID) -> bool:
+    """Note that the code of a time step is used; False: it was before."""
+    connection = await uow.connection()
+    done = await connection.execute(
+        """
+        INSERT INTO bank.used_door_codes (community_id, elder_id, step, visit_id, used_at)
+        VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (community_id, elder_id, step) DO NOTHING
+        """,
+        uow.community_id,
+        elder_id,
+        step,
+        visit_id,
+        uow.clock.now(),
+    )
+    return bool(done.endswith(" 1"))
+
+
+async def attempts_since(uow: UnitOfWork, visit_id: UUID, since: datetime) -> int:
+    """Return how many codes were tried for a visit after ``since``."""
+    connection = await uow.connection()
+    return int(
+        await connection.fetchval(
+            """
+            SELECT count(*) FROM bank.door_code_attempts
+             WHERE community_id = $1 AND visit_id = $2 AND tried_at > $3
+            """,
+            uow.community_id,
+            visit_id,
+            since,
+        )
+    )
+
+
+async def add_attempt(uow: UnitOfWork, attempt_id: UUID, visit_id: UUID) -> None:
+    """Note that a code is about to be tried."""
+    connection = await uow.connection()
+    await connection.execute(
+        """
+        INSERT INTO bank.door_code_attempts (community_id, id, visit_id, tried_at) VALUES ($1, $2, $3, $4)
+        """,
+        uow.community_id,
+        attempt_id,
+        visit_id,
+        uow.clock.now(),
+    )
+
+
+async def forget(uow: UnitOfWork, *, before: datetime) -> None:
+    """Drop used codes and attempts from before a moment: those codes stand no longer."""
+    connection = await uow.connection()
+    await connection.execute(
+        "DELETE FROM bank.used_door_codes WHERE community_id = $1 AND used_at < $2", uow.community_id, before
+    )
+    await connection.execute(
+        "DELETE FROM bank.door_code_attempts WHERE community_id = $1 AND tried_at < $2",
+        uow.community_id,
+        before,
+    )
