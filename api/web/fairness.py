@@ -11,7 +11,7 @@ from api.auth import may
 from api.dependencies import SignedIn
 from api.web.pages import page
 from api.web.pairing_words import kind_name
-from api.web.visitor import Visitor, visit
+from api.web.visitor import visit
 from api.web.words import Words
 from pointsbank.domain.fairness import Gap, Group, Service
 from pointsbank.domain.roles import READERS
@@ -36,11 +36,12 @@ async def show(request: SignedIn) -> Response[str]:
     """Show waiting and service rate by small grid, age and kind, and the load on volunteers."""
     async with visit(request) as (uow, visitor):
         found = await fairness(uow, visitor.actor)
-        return page(request, visitor, "fairness.html", **_facts(visitor, found))
+        return page(request, visitor, "fairness.html", **report_facts(visitor.words, found))
 
 
-def _facts(visitor: Visitor, found: FairnessInfo) -> dict[str, Any]:
-    words, report = visitor.words, found.report
+def report_facts(words: Words, found: FairnessInfo) -> dict[str, Any]:
+    """Return what the template shows of a report."""
+    report = found.report
     names = {grid.number: _grid_name(words, grid.name) for grid in found.grids}
     tables = {
         "grid": _rows(words, report.community, report.grids, names),

@@ -17,6 +17,7 @@ from api.web import (
     family,
     home,
     orders,
+    pairing,
     settling,
     volunteer,
 )
@@ -33,6 +34,7 @@ web_router = Router(
         *availability.ROUTES,
         *coordinator.ROUTES,
         *fairness.ROUTES,
+        *pairing.ROUTES,
         *settling.ROUTES,
         *decisions.ROUTES,
         *books.ROUTES,
