@@ -7,6 +7,9 @@ from datetime import UTC, date, datetime
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+from playwright.async_api import Browser
+
 from api.web.fairness import report_facts
 from api.web.pages import environment
 from api.web.pairing import run_facts
@@ -17,7 +20,8 @@ from services.matching.engine.run import plan_by_greed
 from services.matching.fairness import FairnessInfo
 from services.people.views import GridInfo
 from tests.unit.pairing.days import day
-from tests.web.conftest import Site
+from tests.web.conftest import Site, Visit, open_browser
+from tests.web.test_looks import measured
 from tests.web.test_pages import program
 from tests.worlds import done_visit
 
@@ -43,6 +47,14 @@ async def test_coordinator_and_auditor_see_who_is_left_behind_and_nobody_else_do
     async with program(site, world.elder) as client:
         assert (await client.get("/coordinator/fairness")).status_code == 403
         assert (await client.get("/api/v1/fairness")).status_code == 403
+
+
+@pytest.mark.browser
+async def test_the_tables_fit_a_wide_screen_too(site: Site, browser: Browser, visits: list[Visit]) -> None:
+    coordinator = await open_browser(site, browser, visits, width=1280)
+    await coordinator.sign_in(site.world.coordinator)
+    assert (await measured(coordinator, "/coordinator/fairness"))["sideways"] == 0
+    assert (coordinator.outside, coordinator.complaints) == ([], [])
 
 
 def shown(template: str, words: Words, facts: dict[str, Any]) -> str:
