@@ -29,6 +29,7 @@ ELDERS_PAGES = (
 DESK_PAGES = (
     "/coordinator",
     "/coordinator/people",
+    "/coordinator/fairness",
     "/books",
     "/books?verify=1",
     "/books/audit",

@@ -31,6 +31,7 @@ from pointsbank.domain.availability import LANGUAGES
 from pointsbank.domain.complaint import ComplaintState, ToDo
 from pointsbank.domain.decision import DecisionKind, DecisionReason
 from pointsbank.domain.errors import DomainError, InvalidValue
+from pointsbank.domain.fairness import AgeBand
 from pointsbank.domain.feedback import Again
 from pointsbank.domain.free_hours import ExceptionKind
 from pointsbank.domain.grid import GridDistance
@@ -42,6 +43,7 @@ from pointsbank.domain.pairing.value import Term
 from pointsbank.domain.policy import DEFAULT_POLICY
 from pointsbank.domain.preferences import Relation
 from pointsbank.domain.redemption import RedemptionState
+from pointsbank.domain.resident import Gender
 from pointsbank.domain.roles import Role
 from pointsbank.domain.settlement import DifferenceKind
 from pointsbank.domain.visit import ConfirmationMethod, VisitState
@@ -77,6 +79,15 @@ FAMILIES: dict[str, list[str]] = {
     "export.note.": list(NOTES),
     "export.sheet.": list(SHEETS),
     "fault.": list(Fault),
+    "fairness.age.": list(AgeBand),
+    "fairness.by_": ["grid", "band", "kind"],
+    "fairness.group_": ["grid", "band", "kind"],
+    "pairing.away.": list(Blocked),
+    "pairing.change.": ["earlier", "later", *(each for each in Smallest if each is not Smallest.OTHER_TIME)],
+    "pairing.gender.": [Gender.FEMALE, Gender.MALE],
+    "pairing.how.": list(How),
+    "pairing.near.": [each.name.lower() for each in GridDistance],
+    "pairing.term.": list(Term),
     "ground.": list(Ground),
     "hours.": list(PARTS_OF_DAY),
     "item.": [item for sold in DEFAULT_POLICY["items"].values() for item in sold],
