@@ -112,7 +112,9 @@ async def pair(request: SignedIn) -> Response[Any]:
 
     async def work(uow: UnitOfWork, _actor: Actor) -> str:
         run = await matching.run_pairing(uow, replan=True)
-        return f"{BOARD}?paired={run.paired}&unpaired={run.unpaired}"
+        if run.paired or run.unpaired:
+            return f"{BOARD}/pairing/{run.id}"
+        return f"{BOARD}?paired=0&unpaired=0"
 
     try:
         return await do_once(request, work, key=(await read_form(request)).get("key", ""))

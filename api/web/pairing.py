@@ -28,7 +28,7 @@ from services.people.views import GridInfo
 async def show(request: SignedIn, run_id: FromPath[UUID]) -> Response[str]:
     """Show what a run decided, with everybody's names: for coordinators only. Raises NotFound."""
     async with visit(request) as (uow, visitor):
-        detail = await matching.run_detail(uow, visitor.actor, run_id)  # type: ignore[attr-defined]
+        detail = await matching.run_detail(uow, visitor.actor, run_id)
         found = await people.people_by_id(uow, people_named(detail.instance, detail.plan))
         names = {str(person_id): person.name for person_id, person in found.items()}
         facts = run_facts(visitor.words, detail.instance, detail.plan, names, await people.small_grids(uow))

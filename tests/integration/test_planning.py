@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -16,6 +17,7 @@ from pointsbank.domain.free_hours import ExceptionKind, FreeHour, HoursException
 from pointsbank.domain.pairing.instance import Cap, Instance, Spot, Stretch, Volunteer
 from pointsbank.domain.pairing.rules import Blocked, blocked
 from pointsbank.domain.policy import DEFAULT_POLICY
+from pointsbank.domain.preferences import ExclusionReason
 from pointsbank.domain.roles import Role
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database, UnitOfWork
@@ -56,9 +58,7 @@ async def world(bank: Database) -> World:
     return await small_world(bank)
 
 
-async def instance(
-    bank: Database, *requests: RequestInfo, movable: Collection[UUID] = ()
-) -> Instance:
+async def instance(bank: Database, *requests: RequestInfo, movable: Collection[UUID] = ()) -> Instance:
     async with bank.unit_of_work(1) as uow:
         return await planning_input(uow, requests, now=uow.clock.now(), movable=movable)
 
@@ -135,6 +135,9 @@ async def test_exceptions_take_and_give_free_time(bank: Database, world: World) 
 async def test_what_is_promised_keeps_busy_and_uses_up_day_and_week(
     bank: Database, clock: FixedClock, world: World
 ) -> None:
+    async with bank.unit_of_work(1) as uow:
+        second = world.second_volunteer.id  # so that the first volunteer is sent to the first elder
+        await care.exclude(uow, world.elder.actor, world.elder.id, second, ExclusionReason.ASKED)
     await done_visit(bank, clock, world, lasts=45)
     promised = await planned_visit(bank, world, starts_in=timedelta(hours=2), minutes=30)
     offered = await ask_for_help(bank, world, elder=world.second_elder, starts_in=timedelta(hours=5))
@@ -142,14 +145,14 @@ async def test_what_is_promised_keeps_busy_and_uses_up_day_and_week(
         await matching.set_limits(uow, world.volunteer.id, Limits(100, 300))
         assert await matching.offer_now(uow, offered.id)
     found = await instance(bank, await ask_for_help(bank, world, starts_in=timedelta(hours=9)))
-    volunteer, second = of(found, world.volunteer), of(found, world.second_volunteer)
+    volunteer, other = of(found, world.volunteer), of(found, world.second_volunteer)
     start = (promised.planned_start - NINE_ON_MONDAY) // timedelta(minutes=1) + 9 * 60
     assert [(each.start, each.end, each.spot.grid) for each in volunteer.busy] == [(start, start + 30, 1)]
-    assert [each.spot.grid for each in second.busy] == [6]
+    assert [each.spot.grid for each in other.busy] == [6]
     assert volunteer.caps == (Cap(0, 24 * 60, 25), Cap(0, 7 * 24 * 60, 225))
-    assert second.caps == (Cap(0, 24 * 60, 8 * 60 - 60), Cap(0, 7 * 24 * 60, 40 * 60 - 60))
+    assert other.caps == (Cap(0, 24 * 60, 8 * 60 - 60), Cap(0, 7 * 24 * 60, 40 * 60 - 60))
     assert (volunteer.recent, volunteer.visits) == (45, 1)
-    assert (second.recent, second.visits) == (0, 0)
+    assert (other.recent, other.visits) == (0, 0)
 
 
 async def test_an_offer_that_may_move_is_a_promise_to_keep_and_else_busy_time(

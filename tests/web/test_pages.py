@@ -68,7 +68,7 @@ async def test_the_chain_is_walked_by_hand_without_javascript(
     desk = await open_browser(site, browser, visits, javascript=False)
     await desk.sign_in(world.coordinator)
     await desk.press("现在配对")
-    assert "派出 1 单" in await desk.text()
+    assert "测试甲 · 陪伴聊天" in await desk.text()
 
     volunteer = await open_browser(site, browser, visits, javascript=False, width=360)
     await volunteer.sign_in(world.volunteer)
