@@ -1,0 +1,181 @@
+"""Pairing runs on a real database: stored to be replayed, for two carers, planned again, published with care."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import asyncpg
+import pytest
+
+from pointsbank.domain.errors import NotAllowed, NotFound
+from pointsbank.domain.help_request import RequestState
+from pointsbank.domain.offer import OfferState
+from pointsbank.domain.pairing.instance import Instance
+from pointsbank.domain.pairing.plan import Plan
+from pointsbank.domain.pairing.plan_form import written_plan
+from pointsbank.platform.clock import FixedClock
+from pointsbank.platform.database import Database
+from pointsbank.platform.ids import uuid7
+from services.care import service as care
+from services.care.service import RequestInfo
+from services.matching import runs
+from services.matching import service as matching
+from services.matching.engine.run import replay
+from services.matching.service import OfferInfo, PairingRunInfo
+from tests.worlds import NINE_ON_MONDAY, World, ask_for_help, small_world
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    return FixedClock(NINE_ON_MONDAY)
+
+
+@pytest.fixture
+async def bank(app_url: str, clock: FixedClock) -> AsyncIterator[Database]:
+    bank = Database(app_url, clock=clock)
+    yield bank
+    await bank.close()
+
+
+@pytest.fixture
+async def world(bank: Database) -> World:
+    return await small_world(bank)
+
+
+async def pair(bank: Database, *, replan: bool = False) -> PairingRunInfo:
+    async with bank.unit_of_work(1) as uow:
+        return await matching.run_pairing(uow, replan=replan)
+
+
+async def offered(bank: Database, world: World) -> list[OfferInfo]:
+    async with bank.unit_of_work(1) as uow:
+        return [
+            offer
+            for person in (world.volunteer, world.second_volunteer)
+            for offer in await matching.offers_of(uow, person.id)
+        ]
+
+
+async def state_of(bank: Database, request: RequestInfo) -> RequestState:
+    async with bank.unit_of_work(1) as uow:
+        return (await care.requests_by_id(uow, [request.id]))[request.id].state
+
+
+async def test_a_stored_run_replays_byte_for_byte(bank: Database, owner_url: str, world: World) -> None:
+    for hours in (2, 3, 5):
+        await ask_for_help(bank, world, starts_in=timedelta(hours=hours))
+    await ask_for_help(bank, world, elder=world.second_elder, starts_in=timedelta(hours=3), urgency=2)
+    run = await pair(bank)
+    async with bank.unit_of_work(1) as uow:
+        found = await matching.run_detail(uow, world.coordinator.actor, run.id)
+    assert (found.info.worth, found.info.bound) == (found.plan.worth, found.plan.bound)
+    connection = await asyncpg.connect(owner_url)
+    try:
+        decided = await connection.fetchval("SELECT decided FROM bank.pairing_runs WHERE id = $1", run.id)
+    finally:
+        await connection.close()
+    assert runs.packed(written_plan(replay(found.instance, found.plan.parts))) == decided
+
+
+async def test_a_run_is_told_to_coordinators_and_auditors(bank: Database, world: World) -> None:
+    await ask_for_help(bank, world)
+    run = await pair(bank)
+    async with bank.unit_of_work(1) as uow:
+        assert await matching.run_detail(uow, world.auditor.actor, run.id)
+        with pytest.raises(NotAllowed):
+            await matching.run_detail(uow, world.volunteer.actor, run.id)
+        with pytest.raises(NotFound):
+            await matching.run_detail(uow, world.coordinator.actor, uuid7())
+
+
+async def test_two_carers_are_offered_a_place_each_and_come_together(bank: Database, world: World) -> None:
+    request = await ask_for_help(bank, world, kind="outing", minutes=90)
+    assert (await pair(bank)).paired == 1
+    offers = await offered(bank, world)
+    assert {offer.volunteer_id for offer in offers} == {world.volunteer.id, world.second_volunteer.id}
+    assert len({offer.starts_at for offer in offers}) == 1
+    actors = {
+        world.volunteer.id: world.volunteer.actor,
+        world.second_volunteer.id: world.second_volunteer.actor,
+    }
+    visits = []
+    for offer in offers:
+        assert await state_of(bank, request) is RequestState.OFFERED
+        async with bank.unit_of_work(1) as uow:
+            visits.append(await matching.accept_offer(uow, actors[offer.volunteer_id], offer.id))
+    assert await state_of(bank, request) is RequestState.ACCEPTED
+    assert len({visit.planned_start for visit in visits}) == 1
+
+
+async def test_when_one_of_two_declines_the_other_stays_and_the_next_run_looks_for_one(
+    bank: Database, world: World
+) -> None:
+    request = await ask_for_help(bank, world, kind="outing", minutes=90)
+    await pair(bank)
+    declined, stays = await offered(bank, world)
+    decliner = world.volunteer if declined.volunteer_id == world.volunteer.id else world.second_volunteer
+    other = world.second_volunteer if decliner is world.volunteer else world.volunteer
+    async with bank.unit_of_work(1) as uow:
+        await matching.decline_offer(uow, decliner.actor, declined.id)
+    assert await state_of(bank, request) is RequestState.OFFERED
+    run = await pair(bank)
+    assert (run.paired, run.unpaired) == (0, 1)  # who declined is not asked again, and there is nobody else
+    async with bank.unit_of_work(1) as uow:
+        await matching.accept_offer(uow, other.actor, stays.id)
+    assert await state_of(bank, request) is RequestState.OFFERED
+
+
+async def test_planning_again_moves_an_unanswered_offer_for_who_has_nobody_else(
+    bank: Database, world: World
+) -> None:
+    easy = await ask_for_help(bank, world)
+    await pair(bank)
+    (before,) = await offered(bank, world)
+    chosen = world.volunteer if before.volunteer_id == world.volunteer.id else world.second_volunteer
+    async with bank.unit_of_work(1) as uow:
+        for person in (world.volunteer, world.second_volunteer):
+            await matching.set_skills(uow, person.id, ["repair"] if person is chosen else [])
+    hard = await ask_for_help(bank, world, elder=world.second_elder, kind="repair")
+    assert (await pair(bank)).paired == 0  # an offer that stands keeps its volunteer busy
+    run = await pair(bank, replan=True)
+    assert (run.paired, run.kept, run.moved) == (2, 0, 1)
+    offers = {offer.request.id: offer.volunteer_id for offer in await offered(bank, world)}
+    assert offers[hard.id] == chosen.id != offers[easy.id]
+    async with bank.unit_of_work(1) as uow:
+        state = await (await uow.connection()).fetchval(
+            "SELECT state FROM bank.offers WHERE community_id = 1 AND id = $1", before.id
+        )
+    assert state == OfferState.REPLACED
+
+
+async def test_planning_again_keeps_what_was_offered(bank: Database, world: World) -> None:
+    for hours in (3, 6):
+        await ask_for_help(bank, world, starts_in=timedelta(hours=hours))
+    await pair(bank)
+    before = {offer.id for offer in await offered(bank, world)}
+    run = await pair(bank, replan=True)
+    assert (run.kept, run.moved) == (2, 0)
+    assert {offer.id for offer in await offered(bank, world)} == before
+
+
+async def test_what_changed_while_the_engine_thought_is_not_offered(
+    bank: Database, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cancelled = await ask_for_help(bank, world)
+    stays = await ask_for_help(bank, world, elder=world.second_elder, starts_in=timedelta(hours=6))
+    think = runs._think
+
+    async def meanwhile() -> None:
+        async with bank.unit_of_work(1) as uow:
+            await care.cancel_request(uow, world.elder.actor, cancelled.id)
+
+    async def slowly(work: object, instance: Instance, seconds: float) -> Plan:
+        del work
+        await meanwhile()
+        return think(instance, seconds)
+
+    monkeypatch.setattr(runs.asyncio, "to_thread", slowly)
+    await pair(bank)
+    assert [offer.request.id for offer in await offered(bank, world)] == [stays.id]
+    assert await state_of(bank, cancelled) is RequestState.CANCELLED
