@@ -1,4 +1,4 @@
-"""Pairing runs on a real database: stored to be replayed, for two carers, planned again, published with care."""
+"""Pairing runs on a real database: stored to be replayed, for two carers, planned again, published."""
 
 from __future__ import annotations
 
@@ -95,10 +95,7 @@ async def test_two_carers_are_offered_a_place_each_and_come_together(bank: Datab
     offers = await offered(bank, world)
     assert {offer.volunteer_id for offer in offers} == {world.volunteer.id, world.second_volunteer.id}
     assert len({offer.starts_at for offer in offers}) == 1
-    actors = {
-        world.volunteer.id: world.volunteer.actor,
-        world.second_volunteer.id: world.second_volunteer.actor,
-    }
+    actors = {each.id: each.actor for each in (world.volunteer, world.second_volunteer)}
     visits = []
     for offer in offers:
         assert await state_of(bank, request) is RequestState.OFFERED
@@ -136,7 +133,7 @@ async def test_planning_again_moves_an_unanswered_offer_for_who_has_nobody_else(
     async with bank.unit_of_work(1) as uow:
         for person in (world.volunteer, world.second_volunteer):
             await matching.set_skills(uow, person.id, ["repair"] if person is chosen else [])
-    hard = await ask_for_help(bank, world, elder=world.second_elder, kind="repair")
+    hard = await ask_for_help(bank, world, kind="repair")
     assert (await pair(bank)).paired == 0  # an offer that stands keeps its volunteer busy
     run = await pair(bank, replan=True)
     assert (run.paired, run.kept, run.moved) == (2, 0, 1)
