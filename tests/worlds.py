@@ -131,10 +131,19 @@ async def ask_for_help(
 
 
 async def planned_visit(
-    database: Database, world: World, *, request: RequestInfo | None = None, **asked: object
+    database: Database,
+    world: World,
+    *,
+    request: RequestInfo | None = None,
+    by: PersonInfo | None = None,
+    **asked: object,
 ) -> VisitInfo:
-    """Ask, pair and accept; return the visit of whichever volunteer was chosen."""
+    """Ask, pair and accept; return the visit of whichever volunteer was chosen, or of ``by``."""
     request = request or await ask_for_help(database, world, **asked)  # type: ignore[arg-type]
+    if by is not None:
+        async with database.unit_of_work(world.community_id) as uow:
+            await care.mark_offered(uow, request.id)
+            return await care.plan_visit(uow, request.id, by.id)
     async with database.unit_of_work(world.community_id) as uow:
         await matching.run_pairing(uow)
     async with database.unit_of_work(world.community_id) as uow:

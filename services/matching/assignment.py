@@ -27,7 +27,7 @@ from services.matching.engine.arrays import Ground, Ints, Spread
 from services.matching.engine.parts import Part
 from services.matching.engine.processes import PartProcesses
 
-EXACT = "exact_process"
+EXACT = "services.matching.engine.exact_process"
 """The module to give :class:`PartProcesses`: the constant would hide a gap."""
 
 Table = tuple[tuple[int, ...], ...]

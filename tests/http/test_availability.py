@@ -117,7 +117,7 @@ async def test_a_volunteer_takes_a_request_once_and_the_next_is_told_so(
     assert (await volunteer.post(path, {}, key="mine")).json() == first.json()
     late = await second_volunteer.post(path, {})
     assert (late.status_code, late.json()["code"]) == (409, "wrong_state")
-    twice = await ask(elder, clock)
+    twice = await ask(elder, clock, kind="shopping")
     busy = await volunteer.post(f"/help-requests/{twice['id']}/take", {})
     assert (busy.status_code, busy.json()["code"]) == (409, "cannot_take")
     assert busy.json()["facts"] == {"blocked": "already_promised"}

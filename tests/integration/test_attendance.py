@@ -371,7 +371,7 @@ async def test_nobody_at_home_is_held_against_nobody_and_earns_the_way_only_wher
 async def test_a_long_visit_is_posted_when_a_coordinator_has_confirmed_it_too(
     bank: Database, clock: FixedClock, world: World
 ) -> None:
-    visit = await done_visit(bank, clock, world, minutes=540, lasts=540)
+    visit = await done_visit(bank, clock, world, by=world.volunteer, minutes=540, lasts=540)
     async with bank.unit_of_work(1) as uow:
         for _ in range(2):
             once = await care.confirm(uow, world.elder.actor, visit.id)
@@ -388,7 +388,7 @@ async def test_a_long_visit_is_posted_when_a_coordinator_has_confirmed_it_too(
 async def test_a_visit_over_twelve_hours_takes_two_coordinators_here_and_in_the_database(
     bank: Database, clock: FixedClock, world: World
 ) -> None:
-    visit = await done_visit(bank, clock, world, minutes=720, lasts=780)
+    visit = await done_visit(bank, clock, world, by=world.volunteer, minutes=720, lasts=780)
     other = await second_coordinator(bank, world)
     async with bank.unit_of_work(1) as uow:
         with pytest.raises(CoordinatorNeeded):
@@ -421,13 +421,15 @@ async def test_a_fourth_visit_of_one_activity_in_a_day_is_refused_at_the_door(
     bank: Database, clock: FixedClock, world: World
 ) -> None:
     for _ in range(3):
-        await done_visit(bank, clock, world, starts_in=timedelta(minutes=5), minutes=20, lasts=20)
-    visit = await planned_visit(bank, world, starts_in=timedelta(minutes=5), minutes=20)
+        await done_visit(
+            bank, clock, world, by=world.volunteer, starts_in=timedelta(minutes=5), minutes=20, lasts=20
+        )
+    visit = await planned_visit(bank, world, by=world.volunteer, starts_in=timedelta(minutes=5), minutes=20)
     clock.move_to(visit.planned_start)
     with pytest.raises(TooManyPairs):
         await check_in(bank, world, visit)
     clock.move_to(NINE_ON_MONDAY + timedelta(days=1))
-    other = await planned_visit(bank, world, starts_in=timedelta(minutes=5), minutes=20)
+    other = await planned_visit(bank, world, by=world.volunteer, starts_in=timedelta(minutes=5), minutes=20)
     clock.move_to(other.planned_start)
     assert (await check_in(bank, world, other)).state is VisitState.UNDER_WAY
 

@@ -271,9 +271,15 @@ async def test_a_visit_is_confirmed_only_when_it_is_done(bank: Database, world: 
 async def test_the_day_cap_clips_minutes_and_the_rest_is_told(
     bank: Database, clock: FixedClock, world: World
 ) -> None:
-    first = await done_visit(bank, clock, world, starts_in=timedelta(hours=1), minutes=420, lasts=420)
-    second = await done_visit(bank, clock, world, starts_in=timedelta(minutes=5), minutes=90, lasts=90)
-    third = await done_visit(bank, clock, world, starts_in=timedelta(minutes=5), minutes=30, lasts=30)
+    first = await done_visit(
+        bank, clock, world, by=world.volunteer, starts_in=timedelta(hours=1), minutes=420, lasts=420
+    )
+    second = await done_visit(
+        bank, clock, world, by=world.volunteer, starts_in=timedelta(minutes=5), minutes=90, lasts=90
+    )
+    third = await done_visit(
+        bank, clock, world, by=world.volunteer, starts_in=timedelta(minutes=5), minutes=30, lasts=30
+    )
     assert {first.volunteer_id, second.volunteer_id, third.volunteer_id} == {world.volunteer.id}
     confirmed = []
     for visit in (first, second, third):
@@ -292,8 +298,12 @@ async def test_visits_confirmed_at_once_share_one_day_cap(
     bank: Database, clock: FixedClock, world: World
 ) -> None:
     visits = [
-        await done_visit(bank, clock, world, starts_in=timedelta(minutes=30), minutes=300, lasts=300),
-        await done_visit(bank, clock, world, starts_in=timedelta(minutes=30), minutes=300, lasts=300),
+        await done_visit(
+            bank, clock, world, by=world.volunteer, starts_in=timedelta(minutes=30), minutes=300, lasts=300
+        ),
+        await done_visit(
+            bank, clock, world, by=world.volunteer, starts_in=timedelta(minutes=30), minutes=300, lasts=300
+        ),
     ]
 
     async def confirm(visit_id: UUID) -> None:
@@ -313,7 +323,9 @@ async def test_the_day_cap_is_the_local_days(bank: Database, clock: FixedClock, 
     # Monday 16:00 to 23:50, Tuesday 00:10 to 07:10 and 09:00 to 11:00: in UTC the days are cut elsewhere.
     spans = (timedelta(hours=7), 470), (timedelta(minutes=20), 420), (timedelta(minutes=110), 120)
     for starts_in, minutes in spans:
-        await done_visit(bank, clock, world, starts_in=starts_in, minutes=minutes, lasts=minutes)
+        await done_visit(
+            bank, clock, world, by=world.volunteer, starts_in=starts_in, minutes=minutes, lasts=minutes
+        )
     async with bank.unit_of_work(1) as uow:
         credited = [
             (await care.confirm(uow, world.elder.actor, visit.id)).credited_minutes
@@ -345,8 +357,8 @@ async def test_a_visit_is_paid_by_the_policy_of_its_day(
             proposed_by=world.coordinator.ledger_ref,
             approved_by=world.auditor.ledger_ref,
         )
-    monday = await done_visit(bank, clock, world)
-    tuesday = await done_visit(bank, clock, world, starts_in=timedelta(hours=23))
+    monday = await done_visit(bank, clock, world, by=world.volunteer)
+    tuesday = await done_visit(bank, clock, world, by=world.volunteer, starts_in=timedelta(hours=23))
     async with bank.unit_of_work(1) as uow:
         versions = [
             (await care.confirm(uow, world.elder.actor, visit.id)).policy_version
@@ -375,8 +387,8 @@ async def test_check_in_waits_for_its_time(bank: Database, clock: FixedClock, wo
 async def test_a_volunteer_who_is_with_two_elders_at_once_is_noted_and_neither_is_confirmed(
     bank: Database, clock: FixedClock, world: World
 ) -> None:
-    first = await planned_visit(bank, world)
-    second = await planned_visit(bank, world, starts_in=timedelta(hours=4))
+    first = await planned_visit(bank, world, by=world.volunteer)
+    second = await planned_visit(bank, world, by=world.volunteer, starts_in=timedelta(hours=4))
     actor = world.volunteer.actor
     assert {first.volunteer_id, second.volunteer_id} == {actor.person_id}
     clock.move_to(first.planned_start)
@@ -498,7 +510,13 @@ async def test_requests_and_visits_are_seen_by_whom_they_concern(bank: Database,
 async def test_lists_are_read_page_by_page(bank: Database, world: World) -> None:
     numbers = [(await ask_for_help(bank, world, starts_in=timedelta(hours=n))).number for n in range(1, 6)]
     for hour in range(1, 6):
-        await planned_visit(bank, world, elder=world.second_elder, starts_in=timedelta(days=1, hours=hour))
+        await planned_visit(
+            bank,
+            world,
+            by=world.second_volunteer,
+            elder=world.second_elder,
+            starts_in=timedelta(days=1, hours=hour),
+        )
     async with bank.unit_of_work(1) as uow:
         actor = world.elder.actor
         page = await care.requests_of_elder(uow, actor, actor.person_id, limit=3)
