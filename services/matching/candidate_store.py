@@ -75,7 +75,8 @@ async def possible_volunteers(
                               AND v.planned_start BETWEEN $8::timestamptz - interval '1 day' AND $8 + $10
                               AND v.planned_start < $8 + $10 AND v.planned_end > $9)
            AND NOT EXISTS (SELECT FROM bank.offers o
-                            WHERE o.community_id = $1 AND o.volunteer_id = p.id AND o.help_request_id = $2)
+                            WHERE o.community_id = $1 AND o.volunteer_id = p.id AND o.help_request_id = $2
+                              AND o.state <> 'replaced')
         """,
         uow.community_id,
         request_id,

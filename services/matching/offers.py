@@ -46,6 +46,7 @@ async def offer_now(uow: UnitOfWork, request_id: UUID) -> bool:
 
     A request for several carers is left to a run. For callers that have decided who may. Raises NotFound.
     """
+    await store.take_turn_at_promising(uow)
     request = (await care.requests_by_id(uow, [request_id])).get(request_id)
     if request is None:
         raise NotFound(what="help_request")
@@ -115,6 +116,7 @@ async def decline_offer(uow: UnitOfWork, actor: Actor, offer_id: UUID) -> None:
 
     By the volunteer, or a coordinator who is told by phone. Raises NotFound, NotAllowed, WrongState.
     """
+    await store.take_turn_at_promising(uow)
     offer = await _offer_for(uow, actor, offer_id, action="decline")
     await _answer(uow, offer_id, OfferState.DECLINED)
     if await _reopen(uow, [offer["help_request_id"]]):
@@ -136,7 +138,7 @@ async def lapse_offers(uow: UnitOfWork) -> int:
 
     Those without another candidate, and those beyond ``CASCADE_MAX``, are open again.
     """
-    await store.take_turn_at_lapsing(uow)
+    await store.take_turn_at_promising(uow)
     ids = await store.lapse(uow, uow.clock.now(), LAPSE_MAX)
     await _reopen(uow, ids)
     requests = (await care.requests_by_id(uow, ids)).values()

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from pointsbank.domain.availability import Limits, Skill, grids_near
 from pointsbank.domain.free_hours import FreeHour, HoursException, free_periods
+from pointsbank.domain.help_request import RequestState
 from pointsbank.domain.pairing.instance import (
     Cap,
     Instance,
@@ -41,6 +42,9 @@ from services.people.service import BuildingInfo, PersonInfo
 
 START_EVERY = 15
 """Minutes between the starts that a window is tried at."""
+
+NOTICE = 60
+"""Minutes between the run and a start in a window: whoever is asked must be able to answer, and to come."""
 
 LATELY = timedelta(days=28)
 """The service that counts as load: of four weeks."""
@@ -138,7 +142,7 @@ async def instance_of(
     standing = [
         _Standing(offer, _spot_of(offered[offer["help_request_id"]], elders, buildings))
         for offer in offers
-        if offer["help_request_id"] not in planned and offer["help_request_id"] in offered
+        if offer["help_request_id"] not in planned and _waits(offered.get(offer["help_request_id"]))
     ]
     kept: dict[UUID, dict[str, int]] = defaultdict(dict)
     for offer in offers:
@@ -167,7 +171,13 @@ async def instance_of(
         requests=asked,
         volunteers=free,
         scarce=scarce_skills(asked, free, each=weights.scarce_each) if len(asked) > 1 else frozenset(),
+        now=frame.minute(frame.now),
     )
+
+
+def _waits(request: RequestInfo | None) -> bool:
+    """Tell whether an offer of a request still keeps its volunteer: not when it was called off or is over."""
+    return request is not None and request.state in {RequestState.OPEN, RequestState.OFFERED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,10 +277,10 @@ def _request(
 
 
 def _starts(frame: Frame, wishes: Wishes) -> tuple[int, ...]:
-    """Return when a visit may begin: every quarter of an hour of what was asked that is not over yet."""
+    """Return when a visit may begin: every quarter of an hour of what was asked, with notice if it can be."""
     first, last = frame.minute(wishes.earliest_start), frame.minute(wishes.latest_start)
-    ahead = tuple(each for each in range(first, last + 1, START_EVERY) if each > frame.minute(frame.now))
-    return ahead or (last,)
+    soonest = frame.minute(frame.now) + NOTICE
+    return tuple(each for each in range(first, last + 1, START_EVERY) if each >= soonest) or (last,)
 
 
 def _volunteer(

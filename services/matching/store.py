@@ -68,11 +68,24 @@ class NewOffer:
 
 
 async def take_turn(uow: UnitOfWork) -> None:
-    """Wait until no other pairing run of the community is going on."""
+    """Wait until no other pairing run of the community is going on. Raises WrongState if that takes long."""
     connection = await uow.connection()
-    await connection.execute(
-        "SELECT pg_advisory_xact_lock(hashtext('bank.pairing_runs'), $1)", uow.community_id
-    )
+    try:
+        await connection.execute(
+            "SELECT pg_advisory_xact_lock(hashtext('bank.pairing_runs'), $1)", uow.community_id
+        )
+    except asyncpg.LockNotAvailableError as error:
+        raise WrongState(what="pairing_run", state="under_way", action="run") from error
+
+
+async def take_turn_at_promising(uow: UnitOfWork) -> None:
+    """Wait until nobody else of the community promises many volunteers at once.
+
+    Taken before any offer, request or person is locked: who locks several people one after another would else
+    meet another who does in another order.
+    """
+    connection = await uow.connection()
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtext('bank.promising'), $1)", uow.community_id)
 
 
 async def insert_run(uow: UnitOfWork, run: PairingRunInfo, *, given: bytes, decided: bytes) -> None:
@@ -233,22 +246,32 @@ async def answer(uow: UnitOfWork, offer_id: UUID, state: OfferState, now: dateti
     return row is not None
 
 
-async def replace(uow: UnitOfWork, offer_ids: Sequence[UUID], now: datetime) -> set[UUID]:
-    """Put those of the offers that still stand aside for others, and return them."""
+async def still_offered(uow: UnitOfWork, offer_ids: Sequence[UUID]) -> set[UUID]:
+    """Lock offers, in order, and return those that nobody has answered."""
     connection = await uow.connection()
     rows = await connection.fetch(
         """
+        SELECT id, state FROM bank.offers WHERE community_id = $1 AND id = ANY ($2::uuid[])
+         ORDER BY id FOR NO KEY UPDATE
+        """,
+        uow.community_id,
+        list(offer_ids),
+    )
+    return {row["id"] for row in rows if row["state"] == OfferState.OFFERED}
+
+
+async def replace(uow: UnitOfWork, offer_ids: Sequence[UUID], now: datetime) -> None:
+    """Put offers, locked before, aside for others."""
+    connection = await uow.connection()
+    await connection.execute(
+        """
         UPDATE bank.offers SET state = 'replaced', answered_at = $3
-         WHERE community_id = $1 AND state = 'offered' AND id IN (
-               SELECT id FROM bank.offers WHERE community_id = $1 AND id = ANY ($2::uuid[])
-                ORDER BY id FOR NO KEY UPDATE)
-        RETURNING id
+         WHERE community_id = $1 AND state = 'offered' AND id = ANY ($2::uuid[])
         """,
         uow.community_id,
         list(offer_ids),
         now,
     )
-    return {row["id"] for row in rows}
 
 
 async def take_back(uow: UnitOfWork, request_id: UUID, volunteer_id: UUID, now: datetime) -> None:
@@ -263,14 +286,6 @@ async def take_back(uow: UnitOfWork, request_id: UUID, volunteer_id: UUID, now: 
         request_id,
         volunteer_id,
         now,
-    )
-
-
-async def take_turn_at_lapsing(uow: UnitOfWork) -> None:
-    """Wait until nobody else lets offers of the community lapse."""
-    connection = await uow.connection()
-    await connection.execute(
-        "SELECT pg_advisory_xact_lock(hashtext('bank.offers.lapse'), $1)", uow.community_id
     )
 
 

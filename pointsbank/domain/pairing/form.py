@@ -30,7 +30,7 @@ from typing import Any
 from pointsbank.domain.errors import InvalidValue
 from pointsbank.domain.grid import GridPlan, SmallGrid, default_grid_plan, grid_plan
 from pointsbank.domain.pairing.asked import Places, read_request, read_volunteer
-from pointsbank.domain.pairing.fields import Fields, anything, by_name, items, number, text, within
+from pointsbank.domain.pairing.fields import Fields, anything, by_name, items, number, text, total, within
 from pointsbank.domain.pairing.instance import Instance, scarce_skills
 from pointsbank.domain.pairing.moments import NO_ORIGIN, Clock, first_day
 from pointsbank.domain.pairing.weights import Weights, parse_weights
@@ -90,6 +90,7 @@ def read_instance(document: object) -> Instance:
     places = Places(top.take("grids", _read_grids, None) or _unnamed_grids(requests, volunteers))
     weights = top.take("weights", _read_weights, Weights())
     scarce = top.take("scarce", items(text), None)
+    now = top.take("now", total, -1)
     top.end()
     asked = tuple(read_request(each, f"requests[{at}]", clock, places) for at, each in enumerate(requests))
     them = tuple(
@@ -102,6 +103,7 @@ def read_instance(document: object) -> Instance:
         requests=asked,
         volunteers=them,
         scarce=scarce_skills(asked, them, each=weights.scarce_each) if scarce is None else frozenset(scarce),
+        now=now,
     )
 
 

@@ -139,7 +139,7 @@ class Volunteer:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """All that a run may know. origin: the moment of minute 0, RFC 3339.
+    """All that a run may know. origin: the moment of minute 0, RFC 3339; now: the minute it is.
 
     scarce: skills so rare that who has them is kept for who needs them (:func:`scarce_skills`).
     """
@@ -150,6 +150,7 @@ class Instance:
     requests: tuple[Request, ...]
     volunteers: tuple[Volunteer, ...]
     scarce: frozenset[str] = frozenset()
+    now: int = -1
 
     def __post_init__(self) -> None:
         for name, ids in (

@@ -27,6 +27,9 @@ Prices = TypeVar("Prices", Ints, Floats)
 LARGE = 150_000
 """Columns above which a part is large."""
 
+CROWDED = 2_000
+"""Columns of one volunteer above which a part is large: what excludes what is a table of their square."""
+
 STEPS = 200
 SMOOTHED = 0.1
 """Weight of a step's choices beside those before it."""
@@ -36,6 +39,11 @@ PATIENCE = 8
 
 ENOUGH = 1e-3
 """Gap to the known plan at which pricing ends."""
+
+
+def is_large(part: Part) -> bool:
+    """Tell whether a part is too large for a solver."""
+    return len(part) > LARGE or int(np.bincount(part.volunteer).max()) > CROWDED
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,8 @@ class PartProcesses:
 
     def _one(self, part: Part, until: float) -> Solved:
         try:
+            if not self._children:
+                return first_answer(part)
             child = self._idle.get(timeout=max(0.0, until - time.monotonic()))
         except Empty:
             return first_answer(part)
@@ -103,7 +105,10 @@ class PartProcesses:
         return best if whole else replace(best, how=How.GREEDY if best.how is How.GREEDY else How.STOPPED)
 
     def _start(self) -> None:
-        child = _Child(self._module)
+        try:
+            child = _Child(self._module)
+        except OSError:
+            return  # no process to be had: greed answers what nobody is there to solve
         self._children.add(child)
         self._idle.put(child)
 
@@ -155,8 +160,7 @@ def _write(pipe: IO[bytes], text: bytes, until: float) -> bool:
     """Write all of ``text``; tell whether it could be done in time."""
     left = memoryview(text)
     while left:
-        _, ready, _ = select.select([], [pipe], [], max(0.0, until - time.monotonic()))
-        if not ready:
+        if not _ready(pipe, select.POLLOUT, until):
             return False
         try:
             left = left[os.write(pipe.fileno(), left) :]
@@ -177,11 +181,17 @@ def _read(pipe: IO[bytes], until: float) -> object | None:
 def _bytes(pipe: IO[bytes], count: int, until: float) -> bytes | None:
     found = bytearray()
     while len(found) < count:
-        ready, _, _ = select.select([pipe], [], [], max(0.0, until - time.monotonic()))
-        if not ready:
+        if not _ready(pipe, select.POLLIN, until):
             return None
         some = os.read(pipe.fileno(), count - len(found))
         if not some:
             return None
         found += some
     return bytes(found)
+
+
+def _ready(pipe: IO[bytes], event: int, until: float) -> bool:
+    """Wait until a pipe is ready or its other end is gone; tell whether that came in time."""
+    poll = select.poll()
+    poll.register(pipe, event)
+    return bool(poll.poll(max(0.0, until - time.monotonic()) * 1_000))

@@ -144,7 +144,7 @@ class Reasons:
         first, last = request.starts[0], request.starts[-1]
         for shift in range(SHIFT_STEP, SHIFT_MAX + 1, SHIFT_STEP):
             for minutes, start in ((shift, last + shift), (-shift, first - shift)):
-                if start < 0:
+                if start <= self._instance.now:
                     continue
                 able = sum(self._could(request, at, (start,)) for at in fit)
                 if able >= request.carers:

@@ -11,7 +11,7 @@ from pointsbank.domain.pairing.plan import How
 from services.matching.engine import solver
 from services.matching.engine.arrays import Bools, Ints
 from services.matching.engine.greedy import greedy, worth
-from services.matching.engine.large import LARGE, priced
+from services.matching.engine.large import is_large, priced
 from services.matching.engine.parts import Part
 from services.matching.engine.prices import SCALE, Bound, bound_by
 from services.matching.engine.rows import rows_of
@@ -78,9 +78,9 @@ class _Search:
             self._told()
             if self.best.how is How.RELAXED:
                 return self.best
-            if len(self.part) > MIDDLE:
+            if len(self.part) > MIDDLE or is_large(self.part):
                 self._price()
-            if len(self.part) <= LARGE:
+            if not is_large(self.part):
                 self._relax_and_search()
         except _Enough:
             pass
@@ -113,6 +113,8 @@ class _Search:
             self._settle(plan)
 
     def _heard(self, plan: Ints, bound: int, how: How, *, searching: bool = False) -> None:
+        if self._stop_after is not None and self.best.told >= self._stop_after:
+            return  # the solver ends a little after it was told to: what comes then was not told before
         reached = worth(self.part, plan)
         if reached <= self.best.worth:
             plan, reached = self.best.plan, self.best.worth

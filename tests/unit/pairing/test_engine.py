@@ -8,19 +8,22 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 
 from pointsbank.domain.pairing.check import require_sound
-from pointsbank.domain.pairing.instance import Instance
+from pointsbank.domain.pairing.instance import Instance, Stretch
 from pointsbank.domain.pairing.plan import How
 from pointsbank.domain.pairing.value import value
+from pointsbank.domain.pairing.weights import Weights
 from services.matching.engine import solver
 from services.matching.engine.columns import columns_of, field_of
 from services.matching.engine.greedy import greedy, worth
-from services.matching.engine.large import priced
+from services.matching.engine.large import is_large, priced
 from services.matching.engine.parts import parts_of
 from services.matching.engine.prices import bound_by
 from services.matching.engine.rows import point_rows, rows_of
 from services.matching.engine.run import plan_by_greed, replay, told
 from services.matching.engine.solving import plain_bound, solve
-from tests.unit.pairing.instances import best_worth, instances, possible
+from tests.unit.pairing.days import GRIDS as DAY_GRIDS
+from tests.unit.pairing.days import day
+from tests.unit.pairing.instances import ORIGIN, best_worth, instances, possible
 
 many = settings(max_examples=2_000, deadline=None, suppress_health_check=list(HealthCheck))
 some = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
@@ -103,3 +106,34 @@ def test_rows_by_points_in_time_leave_the_same_plans(instance: Instance) -> None
         by_points = solver.whole(part, rows, everything, start=nothing, gap=0.0)
         by_cliques = solver.whole(part, rows_of(part), everything, start=nothing, gap=0.0)
         assert worth(part, by_points) == worth(part, by_cliques)
+
+
+def test_a_long_search_cut_short_at_any_answer_replays_to_the_same_plan() -> None:
+    instance = day(seed=3, requests=60, volunteers=35, mode="window")
+    field = field_of(instance)
+    columns = columns_of(field)
+    parts = parts_of(field, columns)
+    for cut in (2, 3, 4):
+        answers = [replace(solve(part, stop_after=cut), how=How.STOPPED) for part in parts]
+        assert max(answer.told for answer in answers) <= cut
+        plan = told(instance, columns, parts, answers)
+        assert replay(instance, plan.parts) == plan
+
+
+def test_a_volunteer_whom_everybody_could_ask_is_priced_not_tabled() -> None:
+    asked = day(requests=300, volunteers=1, mode="window", window=180).requests
+    barber = replace(
+        day(volunteers=1).volunteers[0],
+        free=(Stretch(0, 1_440),),
+        grids=frozenset(range(1, 17)),
+        caps=(),
+        skills={"escort": None, "haircut": None, "repair": None},
+        gender="female",
+    )
+    instance = Instance(ORIGIN, DAY_GRIDS, Weights(), asked, (barber,))
+    (part,) = parts_of(field := field_of(instance), columns_of(field))
+    assert len(part) > 2_000
+    assert is_large(part)
+    answer = solve(part)
+    assert answer.how is How.PRICED
+    assert answer.worth <= answer.bound
