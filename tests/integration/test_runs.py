@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 
 import asyncpg
 import pytest
 
+from pointsbank.domain.asked_time import Window
+from pointsbank.domain.availability import Limits
 from pointsbank.domain.errors import NotAllowed, NotFound
 from pointsbank.domain.help_request import RequestState
 from pointsbank.domain.offer import OfferState
@@ -18,12 +20,14 @@ from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
 from pointsbank.platform.ids import uuid7
 from services.care import service as care
-from services.care.service import RequestInfo
+from services.care.service import AskForHelp, RequestInfo
 from services.matching import runs
 from services.matching import service as matching
 from services.matching.engine.run import replay
 from services.matching.service import OfferInfo, PairingRunInfo
 from tests.worlds import NINE_ON_MONDAY, World, ask_for_help, small_world
+
+Meanwhile = Callable[[], Awaitable[None]]
 
 
 @pytest.fixture
@@ -156,16 +160,9 @@ async def test_planning_again_keeps_what_was_offered(bank: Database, world: Worl
     assert {offer.id for offer in await offered(bank, world)} == before
 
 
-async def test_what_changed_while_the_engine_thought_is_not_offered(
-    bank: Database, world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cancelled = await ask_for_help(bank, world)
-    stays = await ask_for_help(bank, world, elder=world.second_elder, starts_in=timedelta(hours=6))
+async def thinking(bank: Database, monkeypatch: pytest.MonkeyPatch, meanwhile: Meanwhile) -> None:
+    """Run a pairing, and do something else while its engine thinks."""
     think = runs._think
-
-    async def meanwhile() -> None:
-        async with bank.unit_of_work(1) as uow:
-            await care.cancel_request(uow, world.elder.actor, cancelled.id)
 
     async def slowly(work: object, instance: Instance, seconds: float) -> Plan:
         del work
@@ -174,5 +171,61 @@ async def test_what_changed_while_the_engine_thought_is_not_offered(
 
     monkeypatch.setattr(runs.asyncio, "to_thread", slowly)
     await pair(bank)
+    monkeypatch.undo()
+
+
+async def test_what_is_taken_while_the_engine_thinks_counts_towards_the_cap(
+    bank: Database, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bank.unit_of_work(1) as uow:
+        await matching.set_free_hours(uow, world.second_volunteer.id, [])
+        await matching.set_limits(uow, world.volunteer.id, Limits(120, None))
+    for hours in (2, 4):
+        await ask_for_help(bank, world, starts_in=timedelta(hours=hours))
+
+    async def take() -> None:
+        taken = await ask_for_help(bank, world, starts_in=timedelta(hours=8))
+        async with bank.unit_of_work(1) as uow:
+            await matching.take(uow, world.volunteer.actor, taken.id)
+
+    await thinking(bank, monkeypatch, take)
+    assert len(await offered(bank, world)) == 1
+
+
+async def test_an_offer_of_what_was_called_off_keeps_nobody_busy(bank: Database, world: World) -> None:
+    called_off = await ask_for_help(bank, world)
+    await pair(bank)
+    async with bank.unit_of_work(1) as uow:
+        await care.cancel_request(uow, world.elder.actor, called_off.id)
+    for _ in range(2):
+        await ask_for_help(bank, world)
+    assert (await pair(bank)).paired == 2
+
+
+async def test_a_window_that_has_begun_is_offered_with_notice(
+    bank: Database, clock: FixedClock, world: World
+) -> None:
+    now = clock.now()
+    async with bank.unit_of_work(1) as uow:
+        window = Window(now + timedelta(hours=1), now + timedelta(hours=8))
+        asked = AskForHelp(world.elder.id, "companionship", window, 60)
+        await care.ask(uow, world.elder.actor, asked)
+    clock.move_to(now + timedelta(hours=3, minutes=59))
+    await pair(bank)
+    (offer,) = await offered(bank, world)
+    assert offer.starts_at >= clock.now() + timedelta(minutes=60)
+
+
+async def test_what_is_called_off_while_the_engine_thinks_is_not_offered(
+    bank: Database, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called_off = await ask_for_help(bank, world)
+    stays = await ask_for_help(bank, world, elder=world.second_elder, starts_in=timedelta(hours=6))
+
+    async def call_off() -> None:
+        async with bank.unit_of_work(1) as uow:
+            await care.cancel_request(uow, world.elder.actor, called_off.id)
+
+    await thinking(bank, monkeypatch, call_off)
     assert [offer.request.id for offer in await offered(bank, world)] == [stays.id]
-    assert await state_of(bank, cancelled) is RequestState.CANCELLED
+    assert await state_of(bank, called_off) is RequestState.CANCELLED
