@@ -28,7 +28,7 @@ from services.matching.engine.parts import Part
 from services.matching.engine.solving import Solved, first_answer
 
 ROOT = Path(__file__).parents[3]
-SMALL = 2_000
+SMALL = 300
 """Columns up to which a part is first tried here: where greed reaches the bound, no process is needed."""
 
 PART_PROCESS = "services.matching.engine.part_process"
