@@ -26,6 +26,7 @@ from pointsbank.platform.clock import local_date, local_day, local_year
 from pointsbank.platform.database import UnitOfWork
 from services.care import attendance_store, ties, visit_store
 from services.care.attending import require_pair
+from services.care.backfill import require_not_struck
 from services.care.views import VisitInfo
 from services.care.visit_access import Row, leads_grid_of, lock_visit, settle_request, told
 from services.ledger import lots
@@ -85,6 +86,8 @@ async def _require_settled(uow: UnitOfWork, row: Row, policy: Policy) -> None:
     times = row["checked_in_at"], row["checked_out_at"]
     if await attendance_store.overlapping(uow, row["id"], row["volunteer_id"], *times):
         raise UnsettledOverlap
+    if row["recorded_by"] is not None:
+        await require_not_struck(uow, row, *times)
     if not row["nobody_home"]:
         await require_pair(uow, row, row["checked_out_at"], limit=policy.visits.pairs_a_day, confirmed=True)
 

@@ -14,6 +14,7 @@ from pointsbank.domain.decision import ConcernsOneself, SecondPersonNeeded
 from pointsbank.domain.errors import InvalidValue, NotAllowed, WrongState
 from pointsbank.domain.feedback import Again, PairHistory
 from pointsbank.domain.help_request import RequestState
+from pointsbank.domain.preferences import ExclusionReason, KeptApart
 from pointsbank.domain.roles import Role
 from pointsbank.domain.visit import VisitState
 from pointsbank.domain.visit_rules import BarKind, Ground
@@ -291,3 +292,36 @@ async def test_an_appeal_before_the_reversal_refuses_it_and_a_cancelled_visit_st
     async with bank.unit_of_work(1) as uow:
         await care.confirm(uow, world.elder.actor, unbooked.id)
     assert await posted(bank, world.volunteer) == (2_000, 120)
+
+
+async def test_who_is_kept_from_an_elder_or_barred_records_no_visit_to_them(
+    bank: Database, clock: FixedClock, world: World
+) -> None:
+    yesterday = NINE_ON_MONDAY - timedelta(days=1)
+    async with bank.unit_of_work(1) as uow:
+        await care.exclude(
+            uow, world.elder.actor, world.elder.id, world.volunteer.id, ExclusionReason.COMPLAINT
+        )
+    for by in (world.volunteer, world.coordinator):
+        with pytest.raises(KeptApart):
+            await record(bank, world, by, yesterday)
+    async with bank.unit_of_work(1) as uow:
+        await care.lift_exclusion(uow, world.elder.actor, world.elder.id, world.volunteer.id)
+    await upheld(bank, world, await done_visit(bank, clock, world))
+    with pytest.raises(Barred):
+        await record(bank, world, world.coordinator, yesterday, elder=world.second_elder)
+
+
+async def test_hours_that_were_struck_do_not_come_back_as_recorded_afterwards(
+    bank: Database, clock: FixedClock, world: World
+) -> None:
+    visit = await done_visit(bank, clock, world)
+    assert visit.checked_in_at is not None
+    clock.move_to(visit.planned_end + timedelta(hours=3))
+    early = await record(bank, world, world.volunteer, visit.checked_in_at - timedelta(minutes=30))
+    await upheld(bank, world, visit, Ground.WRONG_HOURS)
+    with pytest.raises(WrongState):
+        await record(bank, world, world.volunteer, visit.checked_in_at + timedelta(minutes=30))
+    async with bank.unit_of_work(1) as uow:
+        with pytest.raises(WrongState):
+            await care.confirm(uow, world.elder.actor, early.id)
