@@ -325,3 +325,22 @@ async def test_hours_that_were_struck_do_not_come_back_as_recorded_afterwards(
     async with bank.unit_of_work(1) as uow:
         with pytest.raises(WrongState):
             await care.confirm(uow, world.elder.actor, early.id)
+
+
+async def test_who_put_times_right_judges_no_complaint_and_who_heard_it_no_appeal(
+    bank: Database, clock: FixedClock, world: World, other: PersonInfo
+) -> None:
+    visit = await done_visit(bank, clock, world)
+    async with bank.unit_of_work(1) as uow:
+        await people.grant_role(uow, world.auditor.id, Role.COORDINATOR)
+        third = await people.actor_of(uow, world.auditor.id)
+        await care.put_right(uow, other.actor, visit.id, checked_out_at=clock.now(), why="told by phone")
+        filed = await care.complain(uow, world.elder.actor, visit.id, ground=Ground.WRONG_HOURS)
+        await care.hear(uow, third, filed.id, answer="I was there")
+        with pytest.raises(SecondPersonNeeded):
+            await care.decide(uow, other.actor, filed.id, upheld=True, finding="too long")
+        await care.decide(uow, world.coordinator.actor, filed.id, upheld=True, finding="too long")
+        await care.appeal(uow, world.volunteer.actor, filed.id, note="the neighbour saw me")
+        for judge in (other.actor, third):
+            with pytest.raises(SecondPersonNeeded):
+                await care.decide_appeal(uow, judge, filed.id, upheld=True, finding="was seen")
