@@ -164,6 +164,7 @@ STATUSES: Mapping[str, int] = {
     "too_many_pairs": 409,
     "coordinator_needed": 409,
     "barred": 409,
+    "kept_apart": 409,
     "backfill_limit": 409,
     "request_in_flight": 409,
     "answer_forgotten": 409,

@@ -6,12 +6,19 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pointsbank.domain.errors import InvalidValue
+from pointsbank.domain.errors import DomainError, InvalidValue
 
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8}){0,2}")
 """A language as ISO 639 writes it, with BCP 47's further parts: yue (粤语), cmn (普通话), hak, nan."""
 
 LANGUAGE_LENGTH_MAX = 20
+
+
+@dataclass(eq=False)
+class KeptApart(DomainError):
+    """This volunteer is not sent to this elder: excluded, not again, or of one household."""
+
+    code = "kept_apart"
 
 
 class GenderWanted(StrEnum):

@@ -128,6 +128,17 @@ async def set_times_by(uow: UnitOfWork, visit_id: UUID, *, by: UUID, why: str, l
     )
 
 
+async def set_called_back(uow: UnitOfWork, visit_id: UUID, *, by: UUID) -> None:
+    """Note who stated a time of a visit by phone."""
+    connection = await uow.connection()
+    await connection.execute(
+        "UPDATE bank.visits SET times_by = $3 WHERE community_id = $1 AND id = $2",
+        uow.community_id,
+        visit_id,
+        by,
+    )
+
+
 async def set_nobody_home(uow: UnitOfWork, visit_id: UUID) -> None:
     """Note that nobody was at home."""
     connection = await uow.connection()

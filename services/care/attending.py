@@ -63,6 +63,7 @@ async def check_in(uow: UnitOfWork, actor: Actor, visit_id: UUID, *, proof: Proo
         late_minutes=late_minutes(row["planned_start"], now, grace=Minutes(rules.late_grace_minutes)),
         overlap=next(iter(others), None),
     )
+    await _note_call_back(uow, actor, row, method)
     await settle_request(uow, request)
     return await told(uow, visit_id)
 
@@ -98,6 +99,7 @@ async def check_out(
     minutes = minutes_between(row["checked_in_at"], ended)
     await _prove(uow, row, proof)
     await end_visit(uow, row, row["checked_in_at"], ended, minutes, method=method)
+    await _note_call_back(uow, actor, row, method)
     await settle_request(uow, request)
     return await told(uow, visit_id)
 
@@ -119,6 +121,7 @@ async def nobody_home(uow: UnitOfWork, actor: Actor, visit_id: UUID) -> VisitInf
     if rules.nobody_home_minutes:
         minutes = Minutes(rules.nobody_home_minutes)
         await end_visit(uow, row, now - timedelta(minutes=minutes), now, minutes, method=method)
+        await _note_call_back(uow, actor, row, method)
     else:
         await visit_store.set_state(uow, visit_id, state)
     await settle_request(uow, request)
@@ -160,6 +163,12 @@ async def require_pair(
     day = local_day(local_date(at, timezone), timezone)
     if await attendance_store.pairs_on(uow, row, *day, confirmed=confirmed) >= limit:
         raise TooManyPairs(limit=limit)
+
+
+async def _note_call_back(uow: UnitOfWork, actor: Actor, row: Row, method: AttendanceMethod) -> None:
+    """Note which coordinator states a time by phone, for they do not confirm it too."""
+    if method is AttendanceMethod.CALL_BACK:
+        await attendance_store.set_called_back(uow, row["id"], by=actor.person_id)
 
 
 async def _method(

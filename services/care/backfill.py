@@ -5,19 +5,19 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from pointsbank.domain.attendance import AttendanceMethod
-from pointsbank.domain.backfill import require_backfill
-from pointsbank.domain.errors import InvalidValue
+from pointsbank.domain.backfill import Barred, require_backfill
+from pointsbank.domain.errors import InvalidValue, WrongState
 from pointsbank.domain.roles import STAFF, Actor, Role
-from pointsbank.domain.visit import minutes_between
+from pointsbank.domain.visit import VisitState, minutes_between
 from pointsbank.domain.visit_rules import BarKind
 from pointsbank.platform.clock import local_date, local_day
 from pointsbank.platform.database import UnitOfWork
 from pointsbank.platform.ids import uuid7
-from services.care import attendance_store
-from services.care.aftercare import sanctions
+from services.care import attendance_store, ties
+from services.care.aftercare import complaint_store, sanctions
 from services.care.attending import require_pair
 from services.care.views import Backfill, VisitInfo
-from services.care.visit_access import told
+from services.care.visit_access import Row, told
 from services.ledger import service as ledger
 from services.people import service as people
 
@@ -27,8 +27,8 @@ async def backfill(uow: UnitOfWork, actor: Actor, command: Backfill) -> VisitInf
     coordinator.
 
     By the volunteer, or a coordinator who then cannot confirm it. A time that overlaps another visit is
-    noted, as with any other. Raises NotAllowed, NotFound, InvalidValue, UnknownServiceKind, Barred,
-    BackfillLimit, TooManyPairs.
+    noted, as with any other. Raises NotAllowed, NotFound, InvalidValue, KeptApart, UnknownServiceKind,
+    Barred, BackfillLimit, TooManyPairs, WrongState (a complaint about that time was upheld).
     """
     actor.require_self_or(command.volunteer_id, *STAFF, action="backfill")
     for field, moment in (("started_at", command.started_at), ("ended_at", command.ended_at)):
@@ -57,6 +57,7 @@ async def backfill(uow: UnitOfWork, actor: Actor, command: Backfill) -> VisitInf
         "elder_id": command.elder_id,
         "kind": command.kind,
     }
+    await require_not_struck(uow, row, command.started_at, command.ended_at)
     await require_pair(uow, row, command.ended_at, limit=rules.pairs_a_day)
     others = await attendance_store.overlapping(
         uow, visit_id, command.volunteer_id, command.started_at, command.ended_at
@@ -86,6 +87,19 @@ async def _require_people(uow: UnitOfWork, command: Backfill) -> None:
         raise InvalidValue(field="elder_id", rule="elder")
     if command.volunteer_id == command.elder_id:
         raise InvalidValue(field="volunteer_id", rule="not_oneself")
+    await ties.require_not_apart(uow, command.elder_id, command.volunteer_id)
+    until = await sanctions.barred_until(uow, command.volunteer_id, BarKind.SERVICE)
+    if until is not None:
+        raise Barred(bar=BarKind.SERVICE, until=until)
+
+
+async def require_not_struck(uow: UnitOfWork, row: Row, start: datetime, end: datetime) -> None:
+    """Check that no complaint was upheld about a visit of this pair that reaches into [start, end).
+
+    Hours that were found wanting do not come back as others. Raises WrongState.
+    """
+    if await complaint_store.upheld_between(uow, row["volunteer_id"], row["elder_id"], start, end):
+        raise WrongState(what="visit", state=VisitState.CANCELLED, action="backfill")
 
 
 def _month(today: date, timezone: str) -> tuple[datetime, datetime]:

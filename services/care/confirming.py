@@ -18,6 +18,7 @@ from pointsbank.domain.visit import (
     STRENGTH,
     WEAKEST,
     ConfirmationMethod,
+    ConfirmedByThePaid,
     UnsettledOverlap,
     VisitState,
     require_confirmation,
@@ -26,6 +27,7 @@ from pointsbank.platform.clock import local_date, local_day, local_year
 from pointsbank.platform.database import UnitOfWork
 from services.care import attendance_store, ties, visit_store
 from services.care.attending import require_pair
+from services.care.backfill import require_not_struck
 from services.care.views import VisitInfo
 from services.care.visit_access import Row, leads_grid_of, lock_visit, settle_request, told
 from services.ledger import lots
@@ -37,10 +39,11 @@ async def confirm(uow: UnitOfWork, actor: Actor, visit_id: UUID) -> VisitInfo:
     """Confirm a visit and, where that is enough for its length, post what it earns, in one commit.
 
     By the elder, their family, a coordinator, or a building or grid leader of the elder's grid as witness;
-    never by who is paid. A long one is first noted as confirmed once, and posted when a second person has
+    never by who is paid, for this visit or as the other carer, nor by who recorded it or put its times right
+    (an elder may their own). A long one is first noted as confirmed once, and posted when a second person has
     (the tiers of the policy). Confirming again what the same person has confirmed changes nothing and answers
     the same.
-    Raises NotFound, NotAllowed, ConfirmedByThePaid, SecondPersonNeeded (who recorded it afterwards),
+    Raises NotFound, NotAllowed, ConfirmedByThePaid, SecondPersonNeeded (who stated it),
     CoordinatorNeeded, WrongState, UnsettledOverlap, TooManyPairs, OverlappingVisit, IdempotencyKeyReused.
     """
     row, request = await lock_visit(uow, visit_id)
@@ -50,7 +53,7 @@ async def confirm(uow: UnitOfWork, actor: Actor, visit_id: UUID) -> VisitInfo:
     if actor.person_id in known and state in (VisitState.CONFIRMED, VisitState.DONE):
         return await told(uow, visit_id)
     require_confirmation(state, volunteer=row["volunteer_id"], confirmer=actor.person_id)
-    _require_fit(actor, row, method)
+    await _require_fit(uow, actor, row, method)
     timezone = (await people.community(uow)).timezone
     day = local_date(row["checked_out_at"], timezone)
     await people.lock_people(uow, [row["volunteer_id"]])
@@ -70,8 +73,15 @@ async def confirm(uow: UnitOfWork, actor: Actor, visit_id: UUID) -> VisitInfo:
     return await told(uow, visit_id)
 
 
-def _require_fit(actor: Actor, row: Row, method: ConfirmationMethod) -> None:
-    """Check who may confirm what was recorded afterwards, and a visit at which nobody was at home."""
+async def _require_fit(uow: UnitOfWork, actor: Actor, row: Row, method: ConfirmationMethod) -> None:
+    """Check who may confirm: nobody who is paid for the same request, nobody what they stated themselves, and
+    a coordinator where nobody was at home."""
+    if row["help_request_id"] is not None:
+        taken = await visit_store.places_taken(uow, row["help_request_id"])
+        if actor.person_id in {volunteer for _, volunteer in taken}:
+            raise ConfirmedByThePaid
+    if row["times_by"] == actor.person_id != row["elder_id"]:
+        raise SecondPersonNeeded
     if row["recorded_by"] is not None:
         if row["recorded_by"] == actor.person_id:
             raise SecondPersonNeeded
@@ -85,6 +95,8 @@ async def _require_settled(uow: UnitOfWork, row: Row, policy: Policy) -> None:
     times = row["checked_in_at"], row["checked_out_at"]
     if await attendance_store.overlapping(uow, row["id"], row["volunteer_id"], *times):
         raise UnsettledOverlap
+    if row["recorded_by"] is not None:
+        await require_not_struck(uow, row, *times)
     if not row["nobody_home"]:
         await require_pair(uow, row, row["checked_out_at"], limit=policy.visits.pairs_a_day, confirmed=True)
 

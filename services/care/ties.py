@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pointsbank.domain.errors import InvalidValue, NotAllowed, NotFound
 from pointsbank.domain.help_request import AskedThrough
-from pointsbank.domain.preferences import ExclusionReason, Relation
+from pointsbank.domain.preferences import ExclusionReason, KeptApart, Relation
 from pointsbank.domain.roles import READERS, STAFF, Actor, Role
 from pointsbank.platform.database import UnitOfWork
 from pointsbank.platform.ids import uuid7
@@ -176,6 +176,15 @@ async def excluded_volunteers(uow: UnitOfWork, elder_ids: Sequence[UUID]) -> dic
     for elder_id, others in (await people.households(uow, wanted)).items():
         kept[elder_id] |= others
     return {elder_id: frozenset(others) for elder_id, others in kept.items()}
+
+
+async def require_not_apart(uow: UnitOfWork, elder_id: UUID, volunteer_id: UUID) -> None:
+    """Check that a volunteer may be sent to an elder: not excluded, not of their household.
+
+    Raises KeptApart.
+    """
+    if volunteer_id in (await excluded_volunteers(uow, [elder_id]))[elder_id]:
+        raise KeptApart
 
 
 async def _require_elder(uow: UnitOfWork, elder_id: UUID) -> None:

@@ -26,6 +26,20 @@ AND ($3::uuid IS NULL OR (planned_start, id) < (SELECT a.planned_start, a.id FRO
                                                  WHERE a.community_id = $1 AND a.id = $3))
 ORDER BY planned_start DESC, id DESC LIMIT $4
 """
+TO_CONFIRM = """
+AND state = 'done' AND volunteer_id <> $2
+AND recorded_by IS DISTINCT FROM $2 AND also_confirmed_by IS DISTINCT FROM $2
+AND (times_by IS DISTINCT FROM $2 OR elder_id = $2)
+AND NOT EXISTS (SELECT FROM bank.visits o
+                 WHERE o.community_id = $1 AND o.help_request_id = visits.help_request_id
+                   AND o.volunteer_id = $2
+                   AND o.state NOT IN ('cancelled', 'no_show_volunteer', 'no_show_elder'))
+AND (elder_id = ANY ($6::uuid[]) OR $3::int[] IS NULL
+     OR EXISTS (SELECT FROM bank.help_requests r WHERE r.community_id = $1 AND r.id = help_request_id
+                   AND r.small_grid = ANY ($3)))
+AND ($4::uuid IS NULL OR id > $4)
+ORDER BY id LIMIT $5
+"""
 
 
 @contextmanager
@@ -226,20 +240,12 @@ async def to_confirm(
 ) -> list[dict[str, Any]]:
     """Return done visits to one of ``elders`` or in ``grids`` (None: anywhere), in id order.
 
-    Not those that ``person_id`` made, recorded, or has confirmed already.
+    Not those that ``person_id`` made, recorded, put right (but to themselves), or has confirmed already, nor
+    of a request for which they are the other carer.
     """
     return await _fetch(
         uow,
-        VISIT
-        + """
-        AND state = 'done' AND volunteer_id <> $2
-        AND recorded_by IS DISTINCT FROM $2 AND also_confirmed_by IS DISTINCT FROM $2
-        AND (elder_id = ANY ($6::uuid[]) OR $3::int[] IS NULL
-             OR EXISTS (SELECT FROM bank.help_requests r WHERE r.community_id = $1 AND r.id = help_request_id
-                           AND r.small_grid = ANY ($3)))
-        AND ($4::uuid IS NULL OR id > $4)
-        ORDER BY id LIMIT $5
-        """,
+        VISIT + TO_CONFIRM,
         person_id,
         grids,
         after,

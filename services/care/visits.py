@@ -125,8 +125,9 @@ async def visits_to_confirm(
 ) -> list[VisitInfo]:
     """Return done visits that ``actor`` may confirm, in order of id. after: id to go on from.
 
-    A coordinator sees all but what they made, recorded or have confirmed themselves; a building or grid
-    leader sees those of their grid; everybody those to themselves and to the elders whose family they are.
+    A coordinator sees all but what they made, recorded, put right or have confirmed themselves; a building
+    or grid leader sees those of their grid; everybody those to themselves and to the elders whose
+    family they are.
     """
     grids = None if actor.has(Role.COORDINATOR) else await grids_led(uow, actor)
     elders = [actor.person_id, *await ties.confirmed_elders(uow, actor.person_id)]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import uuid4
 
+from pointsbank.domain.roles import Role
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
+from services.people import service as people
 from tests.http.conftest import Caller, told
 from tests.worlds import World, done_visit, planned_visit
 
@@ -72,7 +74,13 @@ async def test_feedback_and_a_complaint_go_their_way_over_http(
 
 
 async def test_what_a_coordinator_puts_right_over_http(
-    bank: Database, world: World, clock: FixedClock, elder: Caller, coordinator: Caller, volunteer: Caller
+    bank: Database,
+    world: World,
+    clock: FixedClock,
+    elder: Caller,
+    coordinator: Caller,
+    auditor: Caller,
+    volunteer: Caller,
 ) -> None:
     visit = await done_visit(bank, clock, world)
     begun, ended = visit.planned_start - timedelta(hours=2), visit.planned_start + timedelta(hours=8)
@@ -83,7 +91,11 @@ async def test_what_a_coordinator_puts_right_over_http(
     assert (await coordinator.post(f"/visits/{visit.id}/put-right", right)).json()["minutes"] == 600
     once = (await elder.post(f"/visits/{visit.id}/confirm")).json()
     assert (once["state"], once["also_method"]) == ("done", "elder")
-    both = (await coordinator.post(f"/visits/{visit.id}/confirm")).json()
+    own = await coordinator.post(f"/visits/{visit.id}/confirm")
+    assert (own.status_code, own.json()["code"]) == (403, "second_person_needed")
+    async with bank.unit_of_work(world.community_id) as uow:
+        await people.grant_role(uow, world.auditor.id, Role.COORDINATOR)
+    both = (await auditor.post(f"/visits/{visit.id}/confirm")).json()
     assert (both["state"], both["tier"], both["credited_minutes"]) == ("confirmed", 2, 480)
     past = {
         "elder_id": str(world.elder.id),

@@ -14,6 +14,7 @@ from pointsbank.domain.decision import ConcernsOneself, SecondPersonNeeded
 from pointsbank.domain.errors import InvalidValue, NotAllowed, WrongState
 from pointsbank.domain.feedback import Again, PairHistory
 from pointsbank.domain.help_request import RequestState
+from pointsbank.domain.preferences import ExclusionReason, KeptApart
 from pointsbank.domain.roles import Role
 from pointsbank.domain.visit import VisitState
 from pointsbank.domain.visit_rules import BarKind, Ground
@@ -291,3 +292,55 @@ async def test_an_appeal_before_the_reversal_refuses_it_and_a_cancelled_visit_st
     async with bank.unit_of_work(1) as uow:
         await care.confirm(uow, world.elder.actor, unbooked.id)
     assert await posted(bank, world.volunteer) == (2_000, 120)
+
+
+async def test_who_is_kept_from_an_elder_or_barred_records_no_visit_to_them(
+    bank: Database, clock: FixedClock, world: World
+) -> None:
+    yesterday = NINE_ON_MONDAY - timedelta(days=1)
+    async with bank.unit_of_work(1) as uow:
+        await care.exclude(
+            uow, world.elder.actor, world.elder.id, world.volunteer.id, ExclusionReason.COMPLAINT
+        )
+    for by in (world.volunteer, world.coordinator):
+        with pytest.raises(KeptApart):
+            await record(bank, world, by, yesterday)
+    async with bank.unit_of_work(1) as uow:
+        await care.lift_exclusion(uow, world.elder.actor, world.elder.id, world.volunteer.id)
+    await upheld(bank, world, await done_visit(bank, clock, world))
+    with pytest.raises(Barred):
+        await record(bank, world, world.coordinator, yesterday, elder=world.second_elder)
+
+
+async def test_hours_that_were_struck_do_not_come_back_as_recorded_afterwards(
+    bank: Database, clock: FixedClock, world: World
+) -> None:
+    visit = await done_visit(bank, clock, world)
+    assert visit.checked_in_at is not None
+    clock.move_to(visit.planned_end + timedelta(hours=3))
+    early = await record(bank, world, world.volunteer, visit.checked_in_at - timedelta(minutes=30))
+    await upheld(bank, world, visit, Ground.WRONG_HOURS)
+    with pytest.raises(WrongState):
+        await record(bank, world, world.volunteer, visit.checked_in_at + timedelta(minutes=30))
+    async with bank.unit_of_work(1) as uow:
+        with pytest.raises(WrongState):
+            await care.confirm(uow, world.elder.actor, early.id)
+
+
+async def test_who_put_times_right_judges_no_complaint_and_who_heard_it_no_appeal(
+    bank: Database, clock: FixedClock, world: World, other: PersonInfo
+) -> None:
+    visit = await done_visit(bank, clock, world)
+    async with bank.unit_of_work(1) as uow:
+        await people.grant_role(uow, world.auditor.id, Role.COORDINATOR)
+        third = await people.actor_of(uow, world.auditor.id)
+        await care.put_right(uow, other.actor, visit.id, checked_out_at=clock.now(), why="told by phone")
+        filed = await care.complain(uow, world.elder.actor, visit.id, ground=Ground.WRONG_HOURS)
+        await care.hear(uow, third, filed.id, answer="I was there")
+        with pytest.raises(SecondPersonNeeded):
+            await care.decide(uow, other.actor, filed.id, upheld=True, finding="too long")
+        await care.decide(uow, world.coordinator.actor, filed.id, upheld=True, finding="too long")
+        await care.appeal(uow, world.volunteer.actor, filed.id, note="the neighbour saw me")
+        for judge in (other.actor, third):
+            with pytest.raises(SecondPersonNeeded):
+                await care.decide_appeal(uow, judge, filed.id, upheld=True, finding="was seen")

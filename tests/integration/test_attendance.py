@@ -19,7 +19,7 @@ from pointsbank.domain.errors import InvalidValue, NotAllowed, WrongState
 from pointsbank.domain.help_request import RequestState
 from pointsbank.domain.policy import DEFAULT_POLICY
 from pointsbank.domain.roles import Role
-from pointsbank.domain.visit import TooManyPairs, UnsettledOverlap, VisitState
+from pointsbank.domain.visit import ConfirmedByThePaid, TooManyPairs, UnsettledOverlap, VisitState
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
 from services.care import jobs
@@ -192,7 +192,9 @@ async def test_a_leader_sees_a_volunteer_come_and_a_coordinator_hears_them_go(
     clock.move_to(visit.planned_start + HOUR)
     async with bank.unit_of_work(1) as uow:
         gone = await care.check_out(uow, world.coordinator.actor, visit.id)
-    assert (gone.check_out_method, gone.minutes) == (AttendanceMethod.CALL_BACK, 35)
+        assert (gone.check_out_method, gone.minutes) == (AttendanceMethod.CALL_BACK, 35)
+        with pytest.raises(SecondPersonNeeded):
+            await care.confirm(uow, world.coordinator.actor, visit.id)
 
 
 async def test_who_does_not_come_is_a_no_show_once_and_the_request_is_open_again(
@@ -238,6 +240,9 @@ async def test_a_visit_never_checked_out_is_missing_until_a_coordinator_says_whe
             uow, world.coordinator.actor, visit.id, checked_out_at=visit.planned_end, why="told by the elder"
         )
         assert (right.state, right.minutes, right.times_by) == (VisitState.DONE, 60, world.coordinator.id)
+        assert await care.visits_to_confirm(uow, world.coordinator.actor) == []
+        with pytest.raises(SecondPersonNeeded):  # nobody confirms the times they stated
+            await care.confirm(uow, world.coordinator.actor, visit.id)
         await care.confirm(uow, world.elder.actor, visit.id)
     assert await posted(bank, world.volunteer) == (1_000, 60)
 
@@ -472,6 +477,26 @@ async def test_a_request_for_two_is_posted_when_both_visits_are(
         clock.move_to(clock.now() + HOUR)
     under_way, done = RequestState.UNDER_WAY, RequestState.DONE
     assert states == [under_way, under_way, under_way, done, done, RequestState.POSTED]
+
+
+async def test_two_carers_of_one_request_do_not_confirm_each_other(
+    bank: Database, clock: FixedClock, world: World
+) -> None:
+    visit, other = await two_carers(bank, world)
+    async with bank.unit_of_work(1) as uow:
+        await people.grant_role(uow, world.second_volunteer.id, Role.COORDINATOR)
+        paid = await people.actor_of(uow, world.second_volunteer.id)
+    clock.move_to(visit.planned_start)
+    async with bank.unit_of_work(1) as uow:
+        await care.check_in(uow, world.volunteer.actor, visit.id)
+    clock.move_to(visit.planned_end)
+    async with bank.unit_of_work(1) as uow:
+        await care.check_out(uow, world.volunteer.actor, visit.id)
+        assert await care.visits_to_confirm(uow, paid) == []
+        with pytest.raises(ConfirmedByThePaid):
+            await care.confirm(uow, paid, visit.id)
+        assert [each.id for each in await care.visits_to_confirm(uow, world.coordinator.actor)] == [visit.id]
+    assert other.carer == 2
 
 
 async def test_a_place_that_is_given_up_is_free_again_and_the_database_gives_it_once(

@@ -59,7 +59,10 @@ async def decide_appeal(
     require_judge(
         actor.person_id,
         parties=(visit["volunteer_id"], visit["elder_id"]),
-        others=(row["complained_by"], row["decided_by"], visit["confirmed_by"], visit["recorded_by"]),
+        others=(
+            *(row[each] for each in ("complained_by", "heard_by", "decided_by", "appealed_by")),
+            *(visit[each] for each in ("confirmed_by", "also_confirmed_by", "recorded_by", "times_by")),
+        ),
     )
     if row["appeal"] != AppealState.OPEN:
         raise WrongState(what="complaint", state=row["appeal"] or row["state"], action="decide")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -66,6 +67,31 @@ async def visit_of(uow: UnitOfWork, complaint_id: UUID) -> UUID | None:
         complaint_id,
     )
     return found
+
+
+async def upheld_between(
+    uow: UnitOfWork, volunteer_id: UUID, elder_id: UUID, start: datetime, end: datetime
+) -> bool:
+    """Tell whether a complaint stands upheld about a visit of a pair whose real times reach into [start,
+    end)."""
+    connection = await uow.connection()
+    return bool(
+        await connection.fetchval(
+            """
+            SELECT EXISTS (
+                SELECT FROM bank.complaints c
+                  JOIN bank.visits v ON v.community_id = $1 AND v.id = c.visit_id
+                 WHERE c.community_id = $1 AND c.state = 'upheld' AND c.appeal IS DISTINCT FROM 'upheld'
+                   AND v.volunteer_id = $2 AND v.elder_id = $3
+                   AND v.checked_in_at < $5 AND v.checked_out_at > $4)
+            """,
+            uow.community_id,
+            volunteer_id,
+            elder_id,
+            start,
+            end,
+        )
+    )
 
 
 async def find(

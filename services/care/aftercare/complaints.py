@@ -95,8 +95,8 @@ async def decide(
     Upheld: the entry of the visit is proposed to be taken back whole, or the unconfirmed visit is cancelled,
     and the volunteer is barred, all as the policy says for what was complained of. Dismissed: the visit is as
     it was. By a coordinator who is neither volunteer nor elder, did not complain, and neither confirmed nor
-    recorded the visit. Raises NotFound, NotAllowed, ConcernsOneself, SecondPersonNeeded, WrongState,
-    InvalidValue.
+    recorded the visit nor put its times right. Raises NotFound, NotAllowed, ConcernsOneself,
+    SecondPersonNeeded, WrongState, InvalidValue.
     """
     actor.require(*STAFF, action="decide_complaint")
     visit_id = await store.visit_of(uow, complaint_id)
@@ -109,7 +109,7 @@ async def decide(
         parties=(visit["volunteer_id"], visit["elder_id"]),
         others=(
             row["complained_by"],
-            *(visit[each] for each in ("confirmed_by", "also_confirmed_by", "recorded_by")),
+            *(visit[each] for each in ("confirmed_by", "also_confirmed_by", "recorded_by", "times_by")),
         ),
     )
     if row["state"] != ComplaintState.HEARD:
