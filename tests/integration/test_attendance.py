@@ -453,6 +453,22 @@ async def state_in(uow: object, request_id: UUID) -> RequestState:
     return (await care.requests_by_id(uow, [request_id]))[request_id].state  # type: ignore[arg-type]
 
 
+async def test_a_request_for_two_does_not_expire_while_one_has_agreed(
+    bank: Database, clock: FixedClock, world: World
+) -> None:
+    request = await ask_for_help(bank, world)
+    async with bank.unit_of_work(1) as uow:
+        await (await uow.connection()).execute("UPDATE bank.help_requests SET carers = 2")
+        await care.mark_offered(uow, request.id)
+        visit = await care.plan_visit(uow, request.id, world.volunteer.id)
+    clock.move_to(request.starts_at)
+    async with bank.unit_of_work(1) as uow:
+        assert await jobs.expire_requests(uow) == 0
+        assert await jobs.tend_visits(uow) == 0
+    assert (await check_in(bank, world, visit)).state is VisitState.UNDER_WAY
+    assert await request_state(bank, visit) is RequestState.UNDER_WAY
+
+
 async def test_a_request_for_two_is_posted_when_both_visits_are(
     bank: Database, clock: FixedClock, world: World
 ) -> None:

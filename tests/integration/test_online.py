@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import pytest
 
+from pointsbank.domain.asked_time import Window
 from pointsbank.domain.availability import Limits
 from pointsbank.domain.errors import DomainError, NotAllowed, NotFound, WrongState
 from pointsbank.domain.free_hours import ExceptionKind, FreeHour, HoursException
@@ -22,7 +23,7 @@ from pointsbank.domain.visit import OverlappingVisit, VisitState
 from pointsbank.platform.clock import FixedClock, local_date
 from pointsbank.platform.database import Database
 from services.care import service as care
-from services.care.service import RequestInfo, VisitInfo
+from services.care.service import AskForHelp, RequestInfo, VisitInfo
 from services.matching import jobs
 from services.matching import service as matching
 from services.matching.planning import planning_input
@@ -199,6 +200,20 @@ async def test_only_a_coordinator_takes_for_somebody_else_and_never_for_who_is_n
             await matching.take(uow, world.building_leader.actor, request.id)
         visit = await matching.take(uow, world.coordinator.actor, request.id, volunteer_id=world.volunteer.id)
     assert visit.volunteer_id == world.volunteer.id
+
+
+async def test_a_window_that_has_begun_can_still_be_taken(
+    bank: Database, clock: FixedClock, world: World
+) -> None:
+    window = Window(NINE_ON_MONDAY + timedelta(hours=1), NINE_ON_MONDAY + timedelta(hours=8))
+    async with bank.unit_of_work(1) as uow:
+        request = await care.ask(
+            uow, world.elder.actor, AskForHelp(world.elder.id, "companionship", window, 60, 0)
+        )
+    clock.move_to(window.earliest_start + timedelta(minutes=1))
+    async with bank.unit_of_work(1) as uow:
+        found = await matching.takeable(uow, world.volunteer.id)
+    assert [each.request.id for each in found] == [request.id]
 
 
 async def test_what_was_taken_and_given_back_is_open_again(bank: Database, world: World) -> None:
