@@ -114,7 +114,7 @@ async def test_a_code_opens_a_visit_once_and_the_next_one_closes_it(
     assert (done.check_out_method, confirmed.strength, confirmed.evidence) == (AttendanceMethod.CODE, 4, 4)
 
 
-async def test_two_who_read_one_code_at_once_open_one_visit(
+async def test_two_carers_who_come_together_use_one_code_once_each(
     bank: Database, clock: FixedClock, world: World
 ) -> None:
     visit, other = await two_carers(bank, world)
@@ -130,7 +130,12 @@ async def test_two_who_read_one_code_at_once_open_one_visit(
         return True
 
     entered = await asyncio.gather(enter(world.volunteer, visit.id), enter(world.second_volunteer, other.id))
-    assert sorted(entered) == [False, True]
+    assert entered == [True, True]
+    clock.move_to(visit.planned_start + timedelta(seconds=70))
+    for volunteer, each in ((world.volunteer, visit), (world.second_volunteer, other)):
+        async with bank.unit_of_work(1) as uow:
+            with pytest.raises(WrongProof):
+                await care.check_out(uow, volunteer.actor, each.id, proof=code)
 
 
 async def test_a_code_that_is_old_or_anothers_is_refused_and_few_may_be_tried(
