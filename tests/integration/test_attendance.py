@@ -200,6 +200,54 @@ async def test_a_leader_sees_a_volunteer_come_and_a_coordinator_hears_them_go(
     assert (gone.check_out_method, gone.minutes) == (AttendanceMethod.CALL_BACK, 35)
 
 
+async def no_show(bank: Database, clock: FixedClock, world: World) -> VisitInfo:
+    """A visit whose volunteer has not come for an hour."""
+    visit = await planned_visit(bank, world)
+    clock.move_to(visit.planned_start + timedelta(minutes=61))
+    async with bank.unit_of_work(1) as uow:
+        await jobs.tend_visits(uow)
+        await jobs.expire_requests(uow)
+    return visit
+
+
+async def test_who_comes_after_a_no_show_is_late_while_nobody_else_was_asked(
+    bank: Database, clock: FixedClock, world: World
+) -> None:
+    visit = await no_show(bank, clock, world)
+    begun = await check_in(bank, world, visit)
+    assert (begun.state, begun.late_minutes) == (VisitState.UNDER_WAY, 61)
+    assert await request_state(bank, visit) is RequestState.UNDER_WAY
+
+
+async def test_who_comes_after_a_no_show_is_sent_away_once_another_was_asked(
+    bank: Database, clock: FixedClock, world: World
+) -> None:
+    visit = await no_show(bank, clock, world)
+    async with bank.unit_of_work(1) as uow:
+        await (await uow.connection()).execute("UPDATE bank.help_requests SET state = 'offered'")
+    with pytest.raises(WrongState):
+        await check_in(bank, world, visit)
+
+
+async def test_a_no_show_that_was_none_is_put_right(bank: Database, clock: FixedClock, world: World) -> None:
+    visit = await no_show(bank, clock, world)
+    async with bank.unit_of_work(1) as uow:
+        with pytest.raises(InvalidValue):
+            await care.put_right(
+                uow, world.coordinator.actor, visit.id, checked_out_at=clock.now(), why="家人说来过"
+            )
+        right = await care.put_right(
+            uow,
+            world.coordinator.actor,
+            visit.id,
+            checked_in_at=visit.planned_start,
+            checked_out_at=clock.now(),
+            why="家人说来过",
+        )
+    assert (right.state, right.minutes) == (VisitState.DONE, 61)
+    assert await request_state(bank, visit) is RequestState.DONE
+
+
 async def test_who_does_not_come_is_a_no_show_once_and_the_request_is_open_again(
     bank: Database, clock: FixedClock, world: World
 ) -> None:
@@ -212,8 +260,6 @@ async def test_who_does_not_come_is_a_no_show_once_and_the_request_is_open_again
         assert await jobs.tend_visits(uow) == 1
         assert await jobs.tend_visits(uow) == 0
         assert (await care.reliability(uow, [world.volunteer.id])) == {world.volunteer.id: 666}
-        with pytest.raises(WrongState):
-            await care.check_in(uow, world.volunteer.actor, visit.id)
     assert await request_state(bank, visit) is RequestState.OPEN
     async with bank.unit_of_work(1) as uow:
         excused = await care.excuse_no_show(uow, world.coordinator.actor, visit.id)
