@@ -224,11 +224,21 @@ async def test_a_volunteer_who_withdraws_makes_room_for_another(bank: Database, 
     with pytest.raises(WrongState):
         async with bank.unit_of_work(1) as uow:
             await matching.withdraw(uow, world.volunteer.actor, visit.id)
-    assert (await pair(bank)).paired == 1
     (offer,) = await offers_of(bank, world.second_volunteer)
     async with bank.unit_of_work(1) as uow:
         again = await matching.accept_offer(uow, world.second_volunteer.actor, offer.id)
     assert again.help_request_id == visit.help_request_id
+
+
+async def test_nobody_withdraws_once_the_agreed_start_has_passed(
+    bank: Database, clock: FixedClock, world: World
+) -> None:
+    visit = await planned_visit(bank, world)
+    clock.move_to(visit.planned_start)
+    for actor in (world.volunteer.actor, world.coordinator.actor):
+        async with bank.unit_of_work(1) as uow:
+            with pytest.raises(WrongState):
+                await matching.withdraw(uow, actor, visit.id)
 
 
 @pytest.mark.parametrize("by_run", [True, False])

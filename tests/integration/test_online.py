@@ -216,14 +216,16 @@ async def test_a_window_that_has_begun_can_still_be_taken(
     assert [each.request.id for each in found] == [request.id]
 
 
-async def test_what_was_taken_and_given_back_is_open_again(bank: Database, world: World) -> None:
+async def test_what_was_taken_and_given_back_is_offered_to_another(bank: Database, world: World) -> None:
     request = await ask_for_help(bank, world)
     async with bank.unit_of_work(1) as uow:
         visit = await matching.take(uow, world.volunteer.actor, request.id)
     async with bank.unit_of_work(1) as uow:
         await matching.withdraw(uow, world.volunteer.actor, visit.id)
-    assert await state_of(bank, request) is RequestState.OPEN
-    assert await names(bank, request) == [world.second_volunteer.name]
+    assert await state_of(bank, request) is RequestState.OFFERED
+    async with bank.unit_of_work(1) as uow:
+        offer = (await matching.standing_offers(uow, [request.id]))[request.id]
+    assert offer.volunteer_id == world.second_volunteer.id
 
 
 async def test_one_who_takes_two_at_once_gets_only_what_they_can_walk_to(
