@@ -18,6 +18,7 @@ from api.http.wire import Told
 from pointsbank.domain.offer import OfferState
 from pointsbank.domain.roles import STAFF, Actor, Role
 from pointsbank.platform.database import UnitOfWork
+from services.care import service as care
 from services.matching import service as matching
 from services.matching.views import PairingRunInfo
 
@@ -140,6 +141,22 @@ async def decline(request: SignedIn, offer_id: FromPath[UUID]) -> Response[Decli
     return await change(request, work)
 
 
+@post(
+    "/visits/{visit_id:uuid}/withdraw",
+    opt=may(Role.VOLUNTEER, *STAFF),
+    operation_id="withdraw_visit",
+    status_code=200,
+)
+async def withdraw(request: SignedIn, visit_id: FromPath[UUID]) -> Response[VisitAnswer]:
+    """Give up a planned visit before its start: the request goes to the next volunteer, or is open again."""
+
+    async def work(uow: UnitOfWork, actor: Actor) -> VisitAnswer:
+        await matching.withdraw(uow, actor, visit_id)
+        return VisitAnswer.of(await care.visit(uow, actor, visit_id))
+
+    return await change(request, work)
+
+
 @post("/pairing-runs", opt=may(*STAFF), operation_id="run_pairing", status_code=CREATED)
 async def run_pairing(request: SignedIn) -> Response[PairingRunAnswer]:
     """Pair the open requests that lie ahead with volunteers and make offers."""
@@ -160,4 +177,6 @@ async def pairing_runs(request: SignedIn) -> PairingRunPage:
     return await read(request, work)
 
 
-router = Router("/", route_handlers=[offers, accept, decline, run_pairing, pairing_runs], tags=["matching"])
+router = Router(
+    "/", route_handlers=[offers, accept, decline, withdraw, run_pairing, pairing_runs], tags=["matching"]
+)

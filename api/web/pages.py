@@ -44,6 +44,7 @@ DONE = frozenset(
         "complained",
         "settled",
         "nobody_home",
+        "withdrawn",
     }
 )
 """What a page may be told to say was done, by ``?done=``."""

@@ -142,6 +142,17 @@ async def nobody_home(request: SignedIn, visit_id: FromPath[UUID]) -> Response[A
     return await _did(request, work)
 
 
+@post("/volunteer/visits/{visit_id:uuid}/withdraw", opt=VOLUNTEERS, include_in_schema=False)
+async def withdraw(request: SignedIn, visit_id: FromPath[UUID]) -> Response[Any]:
+    """Give up a planned visit: somebody else will be asked."""
+
+    async def work(uow: UnitOfWork, actor: Actor) -> str:
+        await matching.withdraw(uow, actor, visit_id)
+        return f"{HOME}?done=withdrawn"
+
+    return await _did(request, work)
+
+
 @post("/volunteer/visits/{visit_id:uuid}/again", opt=VOLUNTEERS, include_in_schema=False)
 async def again(request: SignedIn, visit_id: FromPath[UUID]) -> Response[Any]:
     """Note whether the volunteer would go there again."""
@@ -167,4 +178,4 @@ async def take(request: SignedIn, request_id: FromPath[UUID]) -> Response[Any]:
     return await _did(request, work)
 
 
-ROUTES = [day_book, accept, decline, take, check_in, check_out, nobody_home, again]
+ROUTES = [day_book, accept, decline, take, check_in, check_out, nobody_home, withdraw, again]

@@ -17,7 +17,8 @@ late.
 - missing: it was never checked out; nothing is posted until a coordinator states when it ended.
 - disputed: somebody complained before it was confirmed; it cannot be, until the complaint is decided.
 - cancelled: earns nothing, and is nobody's fault.
-- no_show_volunteer: earns nothing, counts against the volunteer; a coordinator may excuse it (cancelled).
+- no_show_volunteer: earns nothing, counts against the volunteer; a coordinator may excuse it (cancelled) or
+  put it right (done), and who comes after all is late (under_way) while nobody else was asked.
 - no_show_elder: the volunteer came and nobody was at home: not held against the volunteer. Where the policy
   pays the way, it is not this but ``done`` with ``nobody_home``, and a coordinator confirms those minutes.
 
@@ -70,7 +71,9 @@ NEXT: dict[VisitState, frozenset[VisitState]] = {
     VisitState.DISPUTED: frozenset({VisitState.DONE, VisitState.CANCELLED}),
     VisitState.CONFIRMED: frozenset(),
     VisitState.CANCELLED: frozenset({VisitState.DONE}),  # an appeal against an upheld complaint
-    VisitState.NO_SHOW_VOLUNTEER: frozenset({VisitState.CANCELLED}),
+    VisitState.NO_SHOW_VOLUNTEER: frozenset(
+        {VisitState.CANCELLED, VisitState.UNDER_WAY, VisitState.DONE}  # late after all, or it was none
+    ),
     VisitState.NO_SHOW_ELDER: frozenset(),
 }
 

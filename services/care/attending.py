@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from pointsbank.domain.attendance import AttendanceMethod, Proof
-from pointsbank.domain.errors import InvalidValue, NotAllowed
+from pointsbank.domain.errors import InvalidValue, NotAllowed, WrongState
+from pointsbank.domain.help_request import RequestState
 from pointsbank.domain.points import Minutes
 from pointsbank.domain.roles import STAFF, Actor
 from pointsbank.domain.visit import (
@@ -45,24 +46,27 @@ async def check_in(uow: UnitOfWork, actor: Actor, visit_id: UUID, *, proof: Proo
 
     proof: what the volunteer brings from the door; of a code :func:`codes.begin_attempt` was committed
     before. Another visit of the volunteer that goes on is noted on this one. Raises NotFound, NotAllowed,
-    WrongState, InvalidValue (too early), TooManyPairs, WrongProof.
+    WrongState (or nobody waits for them any more), InvalidValue (too early), TooManyPairs, WrongProof,
+    OverlappingVisit (they were given up here and promised elsewhere since).
     """
     row, request = await lock_visit(uow, visit_id)
     method = await _method(uow, actor, row, proof, action="check_in")
+    request = await come_after_all(uow, row, request, action="check_in")
     now, rules = uow.clock.now(), await rules_today(uow)
     require_check_in(VisitState(row["state"]), row["planned_start"], now=now)
     await people.lock_people(uow, [row["volunteer_id"]])
     await require_pair(uow, row, now, limit=rules.pairs_a_day)
     await _prove(uow, row, proof)
     others = await attendance_store.overlapping(uow, visit_id, row["volunteer_id"], now, None)
-    await attendance_store.set_checked_in(
-        uow,
-        visit_id,
-        now,
-        method=method,
-        late_minutes=late_minutes(row["planned_start"], now, grace=Minutes(rules.late_grace_minutes)),
-        overlap=next(iter(others), None),
-    )
+    with visit_store.overlaps_named():
+        await attendance_store.set_checked_in(
+            uow,
+            visit_id,
+            now,
+            method=method,
+            late_minutes=late_minutes(row["planned_start"], now, grace=Minutes(rules.late_grace_minutes)),
+            overlap=next(iter(others), None),
+        )
     await _note_call_back(uow, actor, row, method)
     await settle_request(uow, request)
     return await told(uow, visit_id)
@@ -150,6 +154,21 @@ async def end_visit(
         method=method,
         overlap=next(iter(others), None),
     )
+
+
+async def come_after_all(uow: UnitOfWork, row: Row, request: Row | None, *, action: str) -> Row | None:
+    """Return the request as it stands for a visit that begins although it was given up as a no-show.
+
+    It may while its place is free: nobody else goes there, or for a check-in was asked to. One that expired
+    since is taken up again. Raises WrongState.
+    """
+    if request is None or row["state"] != VisitState.NO_SHOW_VOLUNTEER:
+        return request
+    ended = action == "check_in" and request["state"] in (RequestState.OFFERED, RequestState.CANCELLED)
+    places = await visit_store.places_taken(uow, request["id"])
+    if ended or any(row["carer"] == place or row["volunteer_id"] == person for place, person in places):
+        raise WrongState(what="visit", state=row["state"], action=action)
+    return {**request, "state": RequestState.OPEN} if request["state"] == RequestState.EXPIRED else request
 
 
 async def require_pair(

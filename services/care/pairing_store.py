@@ -88,12 +88,12 @@ async def visits_between(uow: UnitOfWork, elder_ids: Collection[UUID]) -> list[d
 
 
 async def open_ahead(uow: UnitOfWork, small_grids: Collection[int], now: datetime, limit: int) -> list[UUID]:
-    """Return the open requests in these grids that start after ``now``, most urgent and soonest first."""
+    """Return open requests in these grids that may still begin after ``now``, most urgent, soonest first."""
     connection = await uow.connection()
     rows = await connection.fetch(
         """
         SELECT id FROM bank.help_requests
-         WHERE community_id = $1 AND state = 'open' AND starts_at > $2 AND small_grid = ANY ($3::int[])
+         WHERE community_id = $1 AND state = 'open' AND latest_start > $2 AND small_grid = ANY ($3::int[])
          ORDER BY urgency DESC, starts_at, id LIMIT $4
         """,
         uow.community_id,

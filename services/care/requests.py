@@ -24,9 +24,6 @@ from services.people import service as people
 from services.people.views import BuildingInfo
 
 NOTE_MAX = 500
-NOTICE = timedelta(minutes=60)
-"""How much notice a volunteer is given of a visit in a slot or window that has begun already."""
-
 PAGE_MAX = 200
 LATE = timedelta(hours=24)
 WAITING = (RequestState.OPEN, RequestState.OFFERED)
@@ -159,18 +156,6 @@ async def reopen_offered(uow: UnitOfWork, request_ids: Sequence[UUID]) -> int:
 async def expire_requests(uow: UnitOfWork) -> int:
     """Expire requests that can no longer begin and have no volunteer, and return how many."""
     return await store.expire(uow, WAITING, uow.clock.now())
-
-
-async def lock_open_requests(uow: UnitOfWork, *, limit: int) -> list[RequestInfo]:
-    """Return open requests that lie ahead, most urgent first, locked to the end of the unit of work.
-
-    The wanted time of a slot or window that has begun is moved on. Those that somebody else is changing at
-    this moment are left out.
-    """
-    now = uow.clock.now()
-    quarter = now.replace(minute=now.minute // 15 * 15, second=0, microsecond=0)
-    moved_to = quarter + NOTICE
-    return await infos_of(uow, await store.lock_open(uow, now, limit, moved_to=moved_to))
 
 
 async def requests_to_pair(uow: UnitOfWork, *, offered: bool, limit: int) -> list[RequestInfo]:

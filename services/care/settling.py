@@ -13,7 +13,7 @@ from pointsbank.domain.roles import READERS, Actor
 from pointsbank.domain.visit import VisitState, advance_visit, late_minutes, minutes_between
 from pointsbank.platform.database import UnitOfWork
 from services.care import attendance_store, visit_store
-from services.care.attending import end_visit
+from services.care.attending import come_after_all, end_visit
 from services.care.requests import lock_request
 from services.care.views import VisitInfo
 from services.care.visit_access import (
@@ -28,7 +28,7 @@ from services.people import service as people
 
 WHY_MAX = 200
 PAGE_MAX = 200
-TO_PUT_RIGHT = (VisitState.UNDER_WAY, VisitState.MISSING, VisitState.DONE)
+TO_PUT_RIGHT = (VisitState.UNDER_WAY, VisitState.MISSING, VisitState.DONE, VisitState.NO_SHOW_VOLUNTEER)
 
 
 async def put_right(
@@ -43,15 +43,18 @@ async def put_right(
     """State when a visit really took place; it is done then, and waits to be confirmed.
 
     checked_in_at: as it is, unless given. why: what the coordinator goes by. By a coordinator who is not paid
-    by it, for one that is under way, missing or done; who confirmed a long one first has to do it again.
-    Raises NotFound, NotAllowed, ConcernsOneself, WrongState, InvalidValue.
+    by it, for one that is under way, missing or done, or a no-show that was none; who confirmed a long one
+    first has to do it again. Raises NotFound, NotAllowed, ConcernsOneself, WrongState, InvalidValue.
     """
     row, request = await lock_visit(uow, visit_id)
     require_staff_apart(actor, row, action="put_right")
     if row["state"] not in TO_PUT_RIGHT:
         raise WrongState(what="visit", state=row["state"], action="put_right")
+    request = await come_after_all(uow, row, request, action="put_right")
     begun = checked_in_at or row["checked_in_at"]
     for field, moment in (("checked_in", begun), ("checked_out", checked_out_at)):
+        if moment is None:
+            raise InvalidValue(field=field, rule="not_blank")
         if moment.tzinfo is None:
             raise InvalidValue(field=field, rule="timezone")
     if checked_out_at > uow.clock.now():

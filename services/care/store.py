@@ -129,40 +129,6 @@ async def lock_requests(uow: UnitOfWork, ids: Sequence[UUID]) -> list[dict[str, 
     )
 
 
-async def lock_open(
-    uow: UnitOfWork, now: datetime, limit: int, *, moved_to: datetime
-) -> list[dict[str, Any]]:
-    """Lock and return open requests that may still begin after ``now``, most urgent and soonest first.
-
-    What is wanted of a slot or window that has begun moves along with the time: some time after ``now``, so
-    that somebody can still answer. moved_to: that time.
-    """
-    connection = await uow.connection()
-    await connection.execute(
-        """
-        UPDATE bank.help_requests r
-           SET starts_at = w.starts_at, ends_at = w.starts_at + (r.ends_at - r.starts_at)
-          FROM (SELECT id, least($3, latest_start) AS starts_at FROM bank.help_requests
-                 WHERE community_id = $1 AND state = 'open' AND starts_at <= $2 AND latest_start > $2
-                 ORDER BY id FOR NO KEY UPDATE SKIP LOCKED) w
-         WHERE r.community_id = $1 AND r.id = w.id
-        """,
-        uow.community_id,
-        now,
-        moved_to,
-    )
-    return await _fetch(
-        uow,
-        REQUEST
-        + """
-        AND state = 'open' AND starts_at > $2
-        ORDER BY urgency DESC, starts_at, id LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED
-        """,
-        now,
-        limit,
-    )
-
-
 async def to_pair(uow: UnitOfWork, now: datetime, limit: int, *, offered: bool) -> list[dict[str, Any]]:
     """Return requests that may still begin after ``now`` and are open, or offered and not all promised."""
     return await _fetch(
@@ -294,14 +260,20 @@ async def escalated(uow: UnitOfWork, grids: Sequence[int] | None, limit: int) ->
 
 
 async def expire(uow: UnitOfWork, states: Sequence[RequestState], now: datetime) -> int:
-    """Expire requests in ``states`` that cannot begin after ``now``, but those being changed; count them."""
+    """Expire requests in ``states`` that cannot begin after ``now``, and count them.
+
+    Not those being changed, nor those of which somebody has agreed to take a place.
+    """
     connection = await uow.connection()
     rows = await connection.fetch(
         """
         UPDATE bank.help_requests SET state = 'expired'
          WHERE community_id = $1 AND id IN (
-               SELECT id FROM bank.help_requests
+               SELECT id FROM bank.help_requests r
                 WHERE community_id = $1 AND state = ANY ($2::text[]) AND latest_start <= $3
+                  AND NOT EXISTS (SELECT FROM bank.visits v
+                                   WHERE v.community_id = $1 AND v.help_request_id = r.id
+                                     AND v.state = 'planned')
                 ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)
         RETURNING id
         """,

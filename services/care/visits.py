@@ -78,13 +78,13 @@ def require_within_asked(request: dict[str, Any], starts_at: datetime) -> None:
 
 
 async def cancel_visit(uow: UnitOfWork, actor: Actor, visit_id: UUID) -> VisitInfo:
-    """Give up a planned visit: its request is open again. By the volunteer or a coordinator.
+    """Give up a planned visit before its start: its request is open again. By the volunteer or a coordinator.
 
     Raises NotFound, NotAllowed, WrongState.
     """
     row, request = await lock_visit(uow, visit_id)
     actor.require_self_or(row["volunteer_id"], *STAFF, action="cancel_visit")
-    if row["state"] != VisitState.PLANNED:
+    if row["state"] != VisitState.PLANNED or row["planned_start"] <= uow.clock.now():
         raise WrongState(what="visit", state=row["state"], action="cancel")
     await visit_store.set_state(uow, visit_id, VisitState.CANCELLED)
     await settle_request(uow, request)

@@ -124,13 +124,14 @@ async def decline_offer(uow: UnitOfWork, actor: Actor, offer_id: UUID) -> None:
 
 
 async def withdraw(uow: UnitOfWork, actor: Actor, visit_id: UUID) -> None:
-    """Take back an accepted offer before the visit: the visit is cancelled, the request open again.
+    """Take back an accepted offer before the agreed start: the visit is cancelled, the next candidate asked.
 
     By the volunteer or a coordinator. Raises NotFound, NotAllowed, WrongState.
     """
     visit = await care.cancel_visit(uow, actor, visit_id)
     if visit.help_request_id is not None:
         await store.take_back(uow, visit.help_request_id, visit.volunteer_id, uow.clock.now())
+        await offer_now(uow, visit.help_request_id)
 
 
 async def lapse_offers(uow: UnitOfWork) -> int:

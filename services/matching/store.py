@@ -26,6 +26,15 @@ SELECT id, help_request_id, volunteer_id, carer, distance, starts_at, ends_at, s
   FROM bank.offers WHERE community_id = $1
 """
 
+DEAD = """
+state = 'accepted' AND NOT EXISTS (
+  SELECT FROM bank.visits v
+   WHERE v.community_id = offers.community_id AND v.help_request_id = offers.help_request_id
+     AND v.volunteer_id = offers.volunteer_id
+     AND v.state NOT IN ('cancelled', 'no_show_volunteer', 'no_show_elder'))
+"""
+"""An accepted offer whose visit was given up: it holds no place, and its volunteer is not asked again."""
+
 
 @contextmanager
 def _standing_named() -> Iterator[None]:
@@ -154,9 +163,19 @@ def _run(row: PairingRun) -> PairingRunInfo:
 async def insert_offers(uow: UnitOfWork, run_id: UUID | None, offers: Sequence[NewOffer]) -> None:
     """Insert standing offers. run_id: of the run that made them, if one did.
 
-    Raises WrongState for a request that has an offer standing or accepted.
+    Dead ones make room. Raises WrongState for a request that has an offer standing or accepted.
     """
     connection = await uow.connection()
+    await connection.execute(
+        """
+        UPDATE bank.offers SET state = 'declined', answered_at = $3
+         WHERE community_id = $1 AND help_request_id = ANY ($2::uuid[]) AND
+        """  # noqa: S608 - put together from fixed parts
+        + DEAD,
+        uow.community_id,
+        [offer.request_id for offer in offers],
+        uow.clock.now(),
+    )
     with _standing_named():
         await connection.execute(
             """
@@ -181,14 +200,16 @@ async def insert_offers(uow: UnitOfWork, run_id: UUID | None, offers: Sequence[N
 
 
 async def asked_before(uow: UnitOfWork, request_ids: Sequence[UUID]) -> dict[UUID, frozenset[UUID]]:
-    """Return, by request, the volunteers who declined it or let an offer of it lapse."""
+    """Return, by request, the volunteers who declined it, let an offer of it lapse or gave up its visit."""
     connection = await uow.connection()
     rows = await connection.fetch(
         """
         SELECT help_request_id, array_agg(volunteer_id) AS volunteers FROM bank.offers
-         WHERE community_id = $1 AND help_request_id = ANY ($2::uuid[]) AND state IN ('declined', 'lapsed')
-         GROUP BY help_request_id
-        """,
+         WHERE community_id = $1 AND help_request_id = ANY ($2::uuid[])
+           AND (state IN ('declined', 'lapsed') OR
+        """  # noqa: S608 - put together from fixed parts
+        + DEAD
+        + ") GROUP BY help_request_id",
         uow.community_id,
         list(request_ids),
     )
@@ -222,10 +243,14 @@ async def standing_of_many(uow: UnitOfWork, volunteer_ids: Collection[UUID], now
 
 
 async def standing_for(uow: UnitOfWork, request_ids: Sequence[UUID]) -> list[OfferRow]:
-    """Return the offers of these requests that stand or were accepted."""
+    """Return the offers of these requests that stand, or were accepted and hold their place."""
     return await _offers(
         uow,
-        OFFER + "AND help_request_id = ANY ($2::uuid[]) AND state IN ('offered', 'accepted') ORDER BY id",
+        OFFER
+        + f"""
+        AND help_request_id = ANY ($2::uuid[]) AND state IN ('offered', 'accepted') AND NOT ({DEAD})
+        ORDER BY id
+        """,
         list(request_ids),
     )
 

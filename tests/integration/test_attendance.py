@@ -114,7 +114,7 @@ async def test_a_code_opens_a_visit_once_and_the_next_one_closes_it(
     assert (done.check_out_method, confirmed.strength, confirmed.evidence) == (AttendanceMethod.CODE, 4, 4)
 
 
-async def test_two_who_read_one_code_at_once_open_one_visit(
+async def test_two_carers_who_come_together_use_one_code_once_each(
     bank: Database, clock: FixedClock, world: World
 ) -> None:
     visit, other = await two_carers(bank, world)
@@ -130,7 +130,12 @@ async def test_two_who_read_one_code_at_once_open_one_visit(
         return True
 
     entered = await asyncio.gather(enter(world.volunteer, visit.id), enter(world.second_volunteer, other.id))
-    assert sorted(entered) == [False, True]
+    assert entered == [True, True]
+    clock.move_to(visit.planned_start + timedelta(seconds=70))
+    for volunteer, each in ((world.volunteer, visit), (world.second_volunteer, other)):
+        async with bank.unit_of_work(1) as uow:
+            with pytest.raises(WrongProof):
+                await care.check_out(uow, volunteer.actor, each.id, proof=code)
 
 
 async def test_a_code_that_is_old_or_anothers_is_refused_and_few_may_be_tried(
@@ -197,6 +202,54 @@ async def test_a_leader_sees_a_volunteer_come_and_a_coordinator_hears_them_go(
             await care.confirm(uow, world.coordinator.actor, visit.id)
 
 
+async def no_show(bank: Database, clock: FixedClock, world: World) -> VisitInfo:
+    """A visit whose volunteer has not come for an hour."""
+    visit = await planned_visit(bank, world)
+    clock.move_to(visit.planned_start + timedelta(minutes=61))
+    async with bank.unit_of_work(1) as uow:
+        await jobs.tend_visits(uow)
+        await jobs.expire_requests(uow)
+    return visit
+
+
+async def test_who_comes_after_a_no_show_is_late_while_nobody_else_was_asked(
+    bank: Database, clock: FixedClock, world: World
+) -> None:
+    visit = await no_show(bank, clock, world)
+    begun = await check_in(bank, world, visit)
+    assert (begun.state, begun.late_minutes) == (VisitState.UNDER_WAY, 61)
+    assert await request_state(bank, visit) is RequestState.UNDER_WAY
+
+
+async def test_who_comes_after_a_no_show_is_sent_away_once_another_was_asked(
+    bank: Database, clock: FixedClock, world: World
+) -> None:
+    visit = await no_show(bank, clock, world)
+    async with bank.unit_of_work(1) as uow:
+        await (await uow.connection()).execute("UPDATE bank.help_requests SET state = 'offered'")
+    with pytest.raises(WrongState):
+        await check_in(bank, world, visit)
+
+
+async def test_a_no_show_that_was_none_is_put_right(bank: Database, clock: FixedClock, world: World) -> None:
+    visit = await no_show(bank, clock, world)
+    async with bank.unit_of_work(1) as uow:
+        with pytest.raises(InvalidValue):
+            await care.put_right(
+                uow, world.coordinator.actor, visit.id, checked_out_at=clock.now(), why="家人说来过"
+            )
+        right = await care.put_right(
+            uow,
+            world.coordinator.actor,
+            visit.id,
+            checked_in_at=visit.planned_start,
+            checked_out_at=clock.now(),
+            why="家人说来过",
+        )
+    assert (right.state, right.minutes) == (VisitState.DONE, 61)
+    assert await request_state(bank, visit) is RequestState.DONE
+
+
 async def test_who_does_not_come_is_a_no_show_once_and_the_request_is_open_again(
     bank: Database, clock: FixedClock, world: World
 ) -> None:
@@ -209,8 +262,6 @@ async def test_who_does_not_come_is_a_no_show_once_and_the_request_is_open_again
         assert await jobs.tend_visits(uow) == 1
         assert await jobs.tend_visits(uow) == 0
         assert (await care.reliability(uow, [world.volunteer.id])) == {world.volunteer.id: 666}
-        with pytest.raises(WrongState):
-            await care.check_in(uow, world.volunteer.actor, visit.id)
     assert await request_state(bank, visit) is RequestState.OPEN
     async with bank.unit_of_work(1) as uow:
         excused = await care.excuse_no_show(uow, world.coordinator.actor, visit.id)
@@ -456,6 +507,22 @@ async def two_carers(bank: Database, world: World) -> tuple[VisitInfo, VisitInfo
 
 async def state_in(uow: object, request_id: UUID) -> RequestState:
     return (await care.requests_by_id(uow, [request_id]))[request_id].state  # type: ignore[arg-type]
+
+
+async def test_a_request_for_two_does_not_expire_while_one_has_agreed(
+    bank: Database, clock: FixedClock, world: World
+) -> None:
+    request = await ask_for_help(bank, world)
+    async with bank.unit_of_work(1) as uow:
+        await (await uow.connection()).execute("UPDATE bank.help_requests SET carers = 2")
+        await care.mark_offered(uow, request.id)
+        visit = await care.plan_visit(uow, request.id, world.volunteer.id)
+    clock.move_to(request.starts_at)
+    async with bank.unit_of_work(1) as uow:
+        assert await jobs.expire_requests(uow) == 0
+        assert await jobs.tend_visits(uow) == 0
+    assert (await check_in(bank, world, visit)).state is VisitState.UNDER_WAY
+    assert await request_state(bank, visit) is RequestState.UNDER_WAY
 
 
 async def test_a_request_for_two_is_posted_when_both_visits_are(

@@ -9,6 +9,7 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
+from pointsbank.domain.asked_time import Window
 from pointsbank.domain.errors import DomainError, InvalidValue, NotAllowed, NotFound, WrongState
 from pointsbank.domain.free_hours import FreeHour
 from pointsbank.domain.grid import GridDistance
@@ -17,8 +18,9 @@ from pointsbank.domain.pairing.rules import Blocked
 from pointsbank.domain.roles import Role
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
+from services.care import jobs as care_jobs
 from services.care import service as care
-from services.care.service import RequestInfo, VisitInfo
+from services.care.service import AskForHelp, RequestInfo, VisitInfo
 from services.matching import jobs
 from services.matching import service as matching
 from services.matching.service import OfferInfo, PairingRunInfo
@@ -222,11 +224,45 @@ async def test_a_volunteer_who_withdraws_makes_room_for_another(bank: Database, 
     with pytest.raises(WrongState):
         async with bank.unit_of_work(1) as uow:
             await matching.withdraw(uow, world.volunteer.actor, visit.id)
-    assert (await pair(bank)).paired == 1
     (offer,) = await offers_of(bank, world.second_volunteer)
     async with bank.unit_of_work(1) as uow:
         again = await matching.accept_offer(uow, world.second_volunteer.actor, offer.id)
     assert again.help_request_id == visit.help_request_id
+
+
+async def test_nobody_withdraws_once_the_agreed_start_has_passed(
+    bank: Database, clock: FixedClock, world: World
+) -> None:
+    visit = await planned_visit(bank, world)
+    clock.move_to(visit.planned_start)
+    for actor in (world.volunteer.actor, world.coordinator.actor):
+        async with bank.unit_of_work(1) as uow:
+            with pytest.raises(WrongState):
+                await matching.withdraw(uow, actor, visit.id)
+
+
+@pytest.mark.parametrize("by_run", [True, False])
+async def test_after_a_no_show_the_request_goes_to_another_volunteer(
+    bank: Database, clock: FixedClock, world: World, by_run: bool
+) -> None:
+    window = Window(NINE_ON_MONDAY + timedelta(hours=1), NINE_ON_MONDAY + timedelta(hours=8))
+    async with bank.unit_of_work(1) as uow:
+        request = await care.ask(
+            uow, world.elder.actor, AskForHelp(world.elder.id, "companionship", window, 60, 0)
+        )
+    visit = await planned_visit(bank, world, request=request)
+    clock.move_to(visit.planned_start + timedelta(minutes=61))
+    async with bank.unit_of_work(1) as uow:
+        assert await care_jobs.tend_visits(uow) == 1
+        assert await matching.standing_offers(uow, [request.id]) == {}
+    if by_run:
+        assert (await pair(bank)).paired == 1
+    else:
+        async with bank.unit_of_work(1) as uow:
+            assert await matching.offer_now(uow, request.id)
+    async with bank.unit_of_work(1) as uow:
+        offer = (await matching.standing_offers(uow, [request.id]))[request.id]
+    assert {offer.volunteer_id, visit.volunteer_id} == {world.volunteer.id, world.second_volunteer.id}
 
 
 async def test_nobody_is_promised_twice_at_one_time(bank: Database, world: World) -> None:

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import pytest
 
+from pointsbank.domain.asked_time import Window
 from pointsbank.domain.availability import Limits
 from pointsbank.domain.errors import DomainError, NotAllowed, NotFound, WrongState
 from pointsbank.domain.free_hours import ExceptionKind, FreeHour, HoursException
@@ -22,7 +23,7 @@ from pointsbank.domain.visit import OverlappingVisit, VisitState
 from pointsbank.platform.clock import FixedClock, local_date
 from pointsbank.platform.database import Database
 from services.care import service as care
-from services.care.service import RequestInfo, VisitInfo
+from services.care.service import AskForHelp, RequestInfo, VisitInfo
 from services.matching import jobs
 from services.matching import service as matching
 from services.matching.planning import planning_input
@@ -201,14 +202,30 @@ async def test_only_a_coordinator_takes_for_somebody_else_and_never_for_who_is_n
     assert visit.volunteer_id == world.volunteer.id
 
 
-async def test_what_was_taken_and_given_back_is_open_again(bank: Database, world: World) -> None:
+async def test_a_window_that_has_begun_can_still_be_taken(
+    bank: Database, clock: FixedClock, world: World
+) -> None:
+    window = Window(NINE_ON_MONDAY + timedelta(hours=1), NINE_ON_MONDAY + timedelta(hours=8))
+    async with bank.unit_of_work(1) as uow:
+        request = await care.ask(
+            uow, world.elder.actor, AskForHelp(world.elder.id, "companionship", window, 60, 0)
+        )
+    clock.move_to(window.earliest_start + timedelta(minutes=1))
+    async with bank.unit_of_work(1) as uow:
+        found = await matching.takeable(uow, world.volunteer.id)
+    assert [each.request.id for each in found] == [request.id]
+
+
+async def test_what_was_taken_and_given_back_is_offered_to_another(bank: Database, world: World) -> None:
     request = await ask_for_help(bank, world)
     async with bank.unit_of_work(1) as uow:
         visit = await matching.take(uow, world.volunteer.actor, request.id)
     async with bank.unit_of_work(1) as uow:
         await matching.withdraw(uow, world.volunteer.actor, visit.id)
-    assert await state_of(bank, request) is RequestState.OPEN
-    assert await names(bank, request) == [world.second_volunteer.name]
+    assert await state_of(bank, request) is RequestState.OFFERED
+    async with bank.unit_of_work(1) as uow:
+        offer = (await matching.standing_offers(uow, [request.id]))[request.id]
+    assert offer.volunteer_id == world.second_volunteer.id
 
 
 async def test_one_who_takes_two_at_once_gets_only_what_they_can_walk_to(

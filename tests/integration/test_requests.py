@@ -279,12 +279,11 @@ async def test_a_window_that_has_begun_is_still_paired_and_expires_at_its_end(
     clock.move_to(NINE_ON_MONDAY + timedelta(hours=2, minutes=10))
     async with bank.unit_of_work(1) as uow:
         assert await jobs.expire_requests(uow) == 0
-        (found,) = await care.lock_open_requests(uow, limit=10)
-        assert found.starts_at == NINE_ON_MONDAY + timedelta(hours=3)
-        assert (found.minutes, found.earliest_start) == (45, request.earliest_start)
+        (found,) = await care.requests_to_pair(uow, offered=False, limit=10)
+        assert (found.id, found.minutes, found.earliest_start) == (request.id, 45, request.earliest_start)
     clock.move_to(window.latest_start)
     async with bank.unit_of_work(1) as uow:
-        assert await care.lock_open_requests(uow, limit=10) == []
+        assert await care.requests_to_pair(uow, offered=False, limit=10) == []
         assert await jobs.expire_requests(uow) == 1
 
 

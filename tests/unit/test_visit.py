@@ -70,7 +70,8 @@ def test_each_step_is_taken_from_one_state_only(state: VisitState) -> None:
         VisitState.DONE: lambda: require_confirmation(state, volunteer=VOLUNTEER, confirmer=ELDER),
     }
     for right, step in steps.items():
-        if state is right:
+        late = right is VisitState.PLANNED and state is VisitState.NO_SHOW_VOLUNTEER
+        if state is right or late:
             step()
         else:
             with pytest.raises(WrongState) as refused:

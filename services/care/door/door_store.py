@@ -50,12 +50,28 @@ async def set_card(uow: UnitOfWork, elder_id: UUID, card_hash: bytes) -> None:
 
 
 async def use_code(uow: UnitOfWork, elder_id: UUID, step: int, visit_id: UUID) -> bool:
-    """Note that the code of a time step is used; False: it was before."""
+    """Note that the code of a time step is used; False: it was before.
+
+    Two carers who come together use it once each: the second one's use is kept under the negative step.
+    """
     connection = await uow.connection()
+    await connection.execute(
+        "SELECT FROM bank.door_secrets WHERE community_id = $1 AND elder_id = $2 FOR NO KEY UPDATE",
+        uow.community_id,
+        elder_id,
+    )
     done = await connection.execute(
         """
         INSERT INTO bank.used_door_codes (community_id, elder_id, step, visit_id, used_at)
-        VALUES ($1, $2, $3, $4, $5)
+        SELECT $1, $2, CASE v.carer WHEN 1 THEN $3::bigint ELSE -$3::bigint END, v.id, $5
+          FROM bank.visits v
+         WHERE v.community_id = $1 AND v.id = $4
+           AND NOT EXISTS (
+               SELECT FROM bank.used_door_codes u
+                 JOIN bank.visits o ON o.community_id = u.community_id AND o.id = u.visit_id
+                WHERE u.community_id = $1 AND u.elder_id = $2 AND u.step IN ($3::bigint, -$3::bigint)
+                  AND (o.id = v.id OR o.help_request_id IS DISTINCT FROM v.help_request_id
+                       OR o.planned_start <> v.planned_start))
         ON CONFLICT (community_id, elder_id, step) DO NOTHING
         """,
         uow.community_id,
