@@ -11,13 +11,14 @@ from pointsbank.domain.backfill import Barred
 from pointsbank.domain.carers import free_place
 from pointsbank.domain.errors import InvalidValue, WrongState
 from pointsbank.domain.help_request import RequestState, advance
+from pointsbank.domain.preferences import KeptApart
 from pointsbank.domain.roles import READERS, STAFF, Actor, Role
 from pointsbank.domain.visit import VisitState
 from pointsbank.domain.visit_rules import BarKind
 from pointsbank.platform.database import UnitOfWork
 from pointsbank.platform.ids import uuid7
 from services.care import ties, visit_store
-from services.care.aftercare import sanctions
+from services.care.aftercare import feedback, sanctions
 from services.care.requests import agree_starts, lock_request
 from services.care.views import Promise, VisitInfo
 from services.care.visit_access import grids_led, lock_visit, settle_request, told, told_all
@@ -33,8 +34,8 @@ async def plan_visit(
 
     starts_at: when, within what was asked; None: when it was asked for. It is agreed then: the second of two
     carers comes at the same time. For callers that have decided who may.
-    Raises NotFound, WrongState, InvalidValue, Barred, OverlappingVisit (the unit of work can then only be
-    given up).
+    Raises NotFound, WrongState, InvalidValue, KeptApart, Barred, OverlappingVisit (the unit of work can then
+    only be given up).
     """
     request = await lock_request(uow, request_id)
     advance(RequestState(request["state"]), RequestState.ACCEPTED)
@@ -43,6 +44,7 @@ async def plan_visit(
         raise InvalidValue(field="volunteer_id", rule="volunteer")
     if volunteer_id == request["elder_id"]:
         raise InvalidValue(field="volunteer_id", rule="not_oneself")
+    await _require_together(uow, request["elder_id"], volunteer_id)
     until = await sanctions.barred_until(uow, volunteer_id, BarKind.SERVICE)
     if until is not None:
         raise Barred(bar=BarKind.SERVICE, until=until)
@@ -64,6 +66,14 @@ async def plan_visit(
     )
     await settle_request(uow, request)
     return await told(uow, visit_id)
+
+
+async def _require_together(uow: UnitOfWork, elder_id: UUID, volunteer_id: UUID) -> None:
+    """Check that neither side would rather not meet the other (again). Raises KeptApart."""
+    await ties.require_not_apart(uow, elder_id, volunteer_id)
+    history = (await feedback.pair_history(uow, [elder_id])).get((elder_id, volunteer_id))
+    if history is not None and False in (history.again_elder, history.again_volunteer):
+        raise KeptApart
 
 
 def require_within_asked(request: dict[str, Any], starts_at: datetime) -> None:

@@ -344,3 +344,36 @@ async def test_who_put_times_right_judges_no_complaint_and_who_heard_it_no_appea
         for judge in (other.actor, third):
             with pytest.raises(SecondPersonNeeded):
                 await care.decide_appeal(uow, judge, filed.id, upheld=True, finding="was seen")
+
+
+async def test_no_visit_is_planned_for_two_who_are_kept_apart_or_will_not_meet_again(
+    bank: Database, clock: FixedClock, world: World
+) -> None:
+    visit = await done_visit(bank, clock, world, by=world.volunteer)
+    async with bank.unit_of_work(1) as uow:
+        await care.give_feedback(uow, world.volunteer.actor, visit.id, again=Again.NO)
+        await care.exclude(
+            uow, world.elder.actor, world.elder.id, world.second_volunteer.id, ExclusionReason.ASKED
+        )
+    request = await ask_for_help(bank, world)
+    for volunteer in (world.volunteer, world.second_volunteer):
+        with pytest.raises(KeptApart):
+            await planned_visit(bank, world, request=request, by=volunteer)
+
+
+async def test_a_visit_found_not_rendered_is_no_kept_promise_and_no_meeting(
+    bank: Database, clock: FixedClock, world: World, other: PersonInfo
+) -> None:
+    visit = await confirmed_visit(bank, clock, world)
+    complaint = await upheld(bank, world, visit)
+
+    async def counted() -> tuple[int, int]:
+        async with bank.unit_of_work(1) as uow:
+            pair = (await care.pair_history(uow, [world.elder.id]))[world.elder.id, world.volunteer.id]
+            return pair.visits, (await care.reliability(uow, [world.volunteer.id]))[world.volunteer.id]
+
+    assert await counted() == (0, 666)
+    async with bank.unit_of_work(1) as uow:
+        await care.appeal(uow, world.volunteer.actor, complaint.id, note="the neighbour saw me")
+        await care.decide_appeal(uow, other.actor, complaint.id, upheld=True, finding="was seen")
+    assert await counted() == (1, 1_000)

@@ -18,6 +18,7 @@ from pointsbank.domain.decision import ConcernsOneself, SecondPersonNeeded
 from pointsbank.domain.errors import InvalidValue, NotAllowed, WrongState
 from pointsbank.domain.help_request import RequestState
 from pointsbank.domain.policy import DEFAULT_POLICY
+from pointsbank.domain.preferences import Relation
 from pointsbank.domain.roles import Role
 from pointsbank.domain.visit import ConfirmedByThePaid, TooManyPairs, UnsettledOverlap, VisitState
 from pointsbank.platform.clock import FixedClock
@@ -169,6 +170,23 @@ async def test_a_code_is_shown_to_the_elder_alone(bank: Database, world: World) 
         for stranger in (world.volunteer, world.coordinator, world.building_leader, world.second_elder):
             with pytest.raises(NotAllowed):
                 await care.door_code(uow, stranger.actor, world.elder.id)
+
+
+async def test_who_comes_gets_neither_code_nor_card_as_family_or_coordinator(
+    bank: Database, world: World
+) -> None:
+    await planned_visit(bank, world, by=world.volunteer)
+    async with bank.unit_of_work(1) as uow:
+        for member in (world.volunteer, world.auditor):
+            await care.tell_family(uow, world.elder.actor, world.elder.id, member.id, Relation.CHILD)
+            await care.confirm_family(uow, world.coordinator.actor, world.elder.id, member.id)
+        await people.grant_role(uow, world.volunteer.id, Role.COORDINATOR)
+        both = await people.actor_of(uow, world.volunteer.id)
+        with pytest.raises(NotAllowed):
+            await care.door_code(uow, both, world.elder.id)
+        with pytest.raises(NotAllowed):
+            await care.issue_card(uow, both, world.elder.id)
+        assert (await care.door_code(uow, world.auditor.actor, world.elder.id)).code
 
 
 async def test_a_new_card_ends_the_one_before(bank: Database, clock: FixedClock, world: World) -> None:

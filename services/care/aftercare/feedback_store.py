@@ -14,11 +14,18 @@ SELECT visit_id, side, given_by, again, rating, note, given_at, changed_at
   FROM bank.visit_feedback WHERE community_id = $1
 """
 
+# A complaint that stands upheld: at most one of a visit.
+STRUCK = """
+  LEFT JOIN bank.complaints c ON c.community_id = $1 AND c.visit_id = v.id AND c.state = 'upheld'
+                             AND c.appeal IS DISTINCT FROM 'upheld'
+"""
+
 PAIRS = """
 SELECT v.elder_id, v.volunteer_id,
-       count(*) FILTER (WHERE v.state IN ('done', 'disputed', 'confirmed') AND NOT v.nobody_home) AS visits,
-       max(v.checked_out_at) FILTER (WHERE v.state IN ('done', 'disputed', 'confirmed') AND NOT v.nobody_home)
-           AS last_at,
+       count(*) FILTER (WHERE v.state IN ('done', 'disputed', 'confirmed') AND NOT v.nobody_home
+                          AND c.id IS NULL) AS visits,
+       max(v.checked_out_at) FILTER (WHERE v.state IN ('done', 'disputed', 'confirmed') AND NOT v.nobody_home
+                                       AND c.id IS NULL) AS last_at,
        (array_agg(e.again ORDER BY e.changed_at DESC, v.id DESC) FILTER (WHERE e.again IN ('yes', 'no')))[1]
            AS again_elder,
        (array_agg(f.again ORDER BY f.changed_at DESC, v.id DESC) FILTER (WHERE f.again IN ('yes', 'no')))[1]
@@ -26,19 +33,27 @@ SELECT v.elder_id, v.volunteer_id,
   FROM bank.visits v
   LEFT JOIN bank.visit_feedback e ON e.community_id = $1 AND e.visit_id = v.id AND e.side = 'elder'
   LEFT JOIN bank.visit_feedback f ON f.community_id = $1 AND f.visit_id = v.id AND f.side = 'volunteer'
+"""
+PAIRS += STRUCK
+PAIRS += """
  WHERE v.community_id = $1 AND v.elder_id = ANY ($2::uuid[])
  GROUP BY v.elder_id, v.volunteer_id
 """
 
 KEPT = """
-SELECT volunteer_id,
-       count(*) FILTER (WHERE state IN ('done', 'disputed', 'confirmed') AND late_minutes = 0) AS in_time,
-       count(*) FILTER (WHERE state IN ('done', 'disputed', 'confirmed') AND late_minutes > 0) AS late,
-       count(*) FILTER (WHERE state = 'no_show_volunteer') AS no_show
-  FROM bank.visits
- WHERE community_id = $1 AND volunteer_id = ANY ($2::uuid[]) AND planned_start >= $3
-   AND recorded_by IS NULL AND NOT nobody_home
- GROUP BY volunteer_id
+SELECT v.volunteer_id,
+       count(*) FILTER (WHERE v.state IN ('done', 'disputed', 'confirmed') AND v.late_minutes = 0
+                          AND c.id IS NULL) AS in_time,
+       count(*) FILTER (WHERE v.state IN ('done', 'disputed', 'confirmed') AND v.late_minutes > 0
+                          AND c.id IS NULL) AS late,
+       count(*) FILTER (WHERE v.state = 'no_show_volunteer' OR c.ground = 'not_rendered') AS no_show
+  FROM bank.visits v
+"""
+KEPT += STRUCK
+KEPT += """
+ WHERE v.community_id = $1 AND v.volunteer_id = ANY ($2::uuid[]) AND v.planned_start >= $3
+   AND v.recorded_by IS NULL AND NOT v.nobody_home
+ GROUP BY v.volunteer_id
 """
 
 

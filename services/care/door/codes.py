@@ -42,10 +42,14 @@ class DoorCode:
 async def door_code(uow: UnitOfWork, actor: Actor, elder_id: UUID) -> DoorCode:
     """Return the code at an elder's door now. To the elder and their family only.
 
-    A coordinator never sees it: they may be a volunteer too, and have the call-back. Raises NotAllowed,
-    NotFound.
+    A coordinator never sees it: they may be a volunteer too, and have the call-back. Nor does family who
+    volunteers. Raises NotAllowed, NotFound.
     """
-    if actor.person_id != elder_id and not await ties.is_family(uow, elder_id, actor.person_id):
+    if actor.person_id != elder_id and (
+        actor.has(Role.VOLUNTEER)
+        or not await ties.is_family(uow, elder_id, actor.person_id)
+        or await store.is_coming(uow, actor.person_id, elder_id)
+    ):
         raise NotAllowed(action="view_door_code")
     await _require_elder(uow, elder_id)
     seconds = (await rules_today(uow)).code_seconds
@@ -61,9 +65,13 @@ async def door_code(uow: UnitOfWork, actor: Actor, elder_id: UUID) -> DoorCode:
 async def issue_card(uow: UnitOfWork, actor: Actor, elder_id: UUID) -> str:
     """Return what a new card at an elder's door says (URL-safe text); the one before is good no longer.
 
-    It is told once and kept as its SHA-256. By a coordinator. Raises NotAllowed, NotFound, InvalidValue.
+    It is told once and kept as its SHA-256. By a coordinator whose visit to them is not to come.
+
+    Raises NotAllowed, NotFound, InvalidValue.
     """
     actor.require(*STAFF, action="issue_door_card")
+    if await store.is_coming(uow, actor.person_id, elder_id):
+        raise NotAllowed(action="issue_door_card")
     await _require_elder(uow, elder_id)
     await _secret(uow, elder_id)
     token = secrets.token_urlsafe(CARD_BYTES)

@@ -124,3 +124,20 @@ async def forget(uow: UnitOfWork, *, before: datetime) -> None:
         uow.community_id,
         before,
     )
+
+
+async def is_coming(uow: UnitOfWork, volunteer_id: UUID, elder_id: UUID) -> bool:
+    """Tell whether somebody has a visit to an elder that is not over."""
+    connection = await uow.connection()
+    return bool(
+        await connection.fetchval(
+            """
+            SELECT EXISTS (SELECT FROM bank.visits
+                            WHERE community_id = $1 AND volunteer_id = $2 AND elder_id = $3
+                              AND state IN ('planned', 'under_way', 'missing'))
+            """,
+            uow.community_id,
+            volunteer_id,
+            elder_id,
+        )
+    )
