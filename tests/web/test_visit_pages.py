@@ -6,9 +6,12 @@ from datetime import timedelta
 
 from playwright.async_api import Browser
 
+from pointsbank.domain.roles import Role
 from pointsbank.domain.visit import VisitState
 from services.care import jobs
 from services.care import service as care
+from services.people import service as people
+from services.people.service import NewPerson
 from tests.web.conftest import Site, Visit, open_browser
 from tests.worlds import done_visit, planned_visit
 
@@ -72,11 +75,17 @@ async def test_a_coordinator_puts_right_what_was_never_checked_out_and_hears_a_c
     await desk.go(f"/visits/{visit.id}")
     await desk.page.get_by_label("志愿者怎么说").fill("到过")
     await desk.press("记下")
-    await desk.page.get_by_label("查明的情况").fill("邻居没看见")
-    await desk.press("成立")
+    async with site.database.unit_of_work(1) as uow:
+        (other_id,) = await people.add_people(uow, [NewPerson("测试癸", roles={Role.COORDINATOR: None})])
+        other = await people.person(uow, other_id)
+    judge = await open_browser(site, browser, visits)  # who stated the times does not judge them
+    await judge.sign_in(other)
+    await judge.go(f"/visits/{visit.id}")
+    await judge.page.get_by_label("查明的情况").fill("邻居没看见")
+    await judge.press("成立")
     async with site.database.unit_of_work(1) as uow:
         assert (await care.visit(uow, world.elder.actor, visit.id)).state is VisitState.CANCELLED
-    assert [*elder.complaints, *desk.complaints] == []
+    assert [*elder.complaints, *desk.complaints, *judge.complaints] == []
 
 
 async def test_a_confirmed_visit_shows_what_may_be_complained_of(
