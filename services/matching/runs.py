@@ -1,8 +1,8 @@
 """Pairing runs: what waits is planned at one go, checked again, and put to volunteers as offers.
 
-No request and no person is locked while the engine thinks; runs of one community take turns. What it decided
-is published by compare and set: a request that changed meanwhile, or a volunteer who is no longer free, is left
-to the next run.
+No request and no person is locked while the engine thinks; runs of one community take turns. What it
+decided is published by compare and set: a request that changed meanwhile, or a volunteer who is no longer
+free, is left to the next run.
 """
 
 from __future__ import annotations
