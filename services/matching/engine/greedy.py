@@ -66,29 +66,33 @@ class Diary:
     def blockers(self, column: int, most: int = 1) -> list[int] | None:
         """Return the chosen columns in the way of a column; None if more than ``most``, or a cap is."""
         volunteer, start = self.volunteer[column], self.start[column]
-        request = self.request[column]
-        spot, minutes, blocks = self._spot[request], self._minutes[request], self._blocks[request]
-        walk = self._walk[spot]
+        starts, held = self.start, self.held[volunteer]
         found: list[int] = []
-        for other in self.held[volunteer]:
-            begin, theirs = self.start[other], self.request[other]
-            minimum = walk[self._spot[theirs]]
-            if start <= begin:
-                if begin >= start + max(blocks, minutes + minimum):
+        if held:
+            request = self.request[column]
+            minutes, blocks = self._minutes[request], self._blocks[request]
+            walk = self._walk[self._spot[request]]
+            for other in held:
+                begin, theirs = starts[other], self.request[other]
+                walked = walk[self._spot[theirs]]
+                # Between two visits lie the minutes of the first and the walk, or what its slot blocks.
+                if start <= begin:
+                    if begin - start >= blocks and begin - start >= minutes + walked:
+                        continue
+                elif (
+                    start - begin >= self._blocks[theirs] and start - begin >= self._minutes[theirs] + walked
+                ):
                     continue
-            elif start >= begin + max(self._blocks[theirs], self._minutes[theirs] + minimum):
-                continue
-            found.append(other)
-            if len(found) > most:
-                return None
+                found.append(other)
+                if len(found) > most:
+                    return None
         for low, high, left in self._caps[volunteer]:
             if low <= start < high:
-                used = sum(
-                    self.load[other]
-                    for other in self.held[volunteer]
-                    if other not in found and low <= self.start[other] < high
-                )
-                if used + self.load[column] > left:
+                left -= self.load[column]
+                for other in held:
+                    if low <= starts[other] < high and other not in found:
+                        left -= self.load[other]
+                if left < 0:
                     return None
         return found
 
