@@ -17,6 +17,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import TracebackType
@@ -30,6 +31,12 @@ from services.matching.engine.solving import Solved, first_answer
 ROOT = Path(__file__).parents[3]
 SMALL = 300
 """Columns up to which a part is first tried here: where greed reaches the bound, no process is needed."""
+
+EACH = 5_000
+"""Columns that each part counts for besides its own when time is shared: a small one, too, must be begun."""
+
+ANSWER_BYTES_MAX = 1 << 30
+"""What claims to be longer is no answer: something else wrote to the pipe."""
 
 PART_PROCESS = "services.matching.engine.part_process"
 
@@ -72,17 +79,25 @@ class PartProcesses:
     def solve(self, parts: Sequence[Part], *, seconds: float) -> list[Solved]:
         """Return the parts' answers in order, within about ``seconds`` in all.
 
-        The largest are begun first. What is not done in time is answered with the best that was told.
+        The smallest are begun first, each given its share of the time that is left, by its columns: what one
+        does not need is the next one's, and a hard one keeps none from being tried. What is not done in its
+        time is answered with the best that was told.
         """
         until = time.monotonic() + seconds
         firsts = {at: first_answer(part) for at, part in enumerate(parts) if len(part) <= SMALL}
         answers = {at: first for at, first in firsts.items() if first.how is How.RELAXED}
-        order = sorted(set(range(len(parts))) - answers.keys(), key=lambda at: -len(parts[at]))
+        order = sorted(set(range(len(parts))) - answers.keys(), key=lambda at: len(parts[at]))
+        left = list(accumulate(EACH + len(parts[at]) for at in reversed(order)))[::-1]
         self.start(len(order))
         with ThreadPoolExecutor(self.count) as threads:
-            found = threads.map(lambda at: self._one(parts[at], until), order)
+            found = threads.map(lambda at, of: self._in_its_share(parts[at], of, until), order, left)
             answers.update(zip(order, found, strict=True))
         return [answers[at] for at in range(len(parts))]
+
+    def _in_its_share(self, part: Part, left: int, until: float) -> Solved:
+        """Solve a part in its share of the time until ``until``; left: what it and all after it count."""
+        now = time.monotonic()
+        return self._one(part, now + (until - now) * min(1.0, self.count * (EACH + len(part)) / left))
 
     def _one(self, part: Part, until: float) -> Solved:
         try:
@@ -172,7 +187,7 @@ def _write(pipe: IO[bytes], text: bytes, until: float) -> bool:
 def _read(pipe: IO[bytes], until: float) -> object | None:
     """Return the next thing told, or None if nothing came in time or the process is gone."""
     length = _bytes(pipe, LENGTH_BYTES, until)
-    if length is None:
+    if length is None or int.from_bytes(length) > ANSWER_BYTES_MAX:
         return None
     text = _bytes(pipe, int.from_bytes(length), until)
     return None if text is None else pickle.loads(text)  # noqa: S301 - our own process

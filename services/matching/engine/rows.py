@@ -1,7 +1,8 @@
 """Rows: what excludes what, as a sparse matrix over a part's columns.
 
 - a request is served once: the sum of its columns is at most 1; where two carers come together, the columns
-  of each start sum to twice a choice of that start, and the choices to at most 1;
+  of each start sum to twice a choice of that start, and the choices to at most 1; a column is no more than
+  its choice, without which a relaxation sends one carer whole for half a choice;
 - of visits that one volunteer could not both make, at most one: a clique of the conflict graph of their
   columns a row, every conflict in one. Cliques make the linear relaxation tight where pairs would not;
 - a cap: the load of the columns in it is at most what is left;
@@ -78,8 +79,8 @@ class _Collected:
         self.equal.append(equal)
         return len(self.right) - 1
 
-    def add_requests(self) -> None:
-        """Add the rows of requests."""
+    def add_requests(self, *, together: bool = False) -> None:
+        """Add the rows of requests. together: with those that hold a column to its choice."""
         part = self.part
         borders = np.searchsorted(part.request, np.arange(len(part.requests) + 1))
         for request, carers in enumerate(part.carers.tolist()):
@@ -96,6 +97,9 @@ class _Collected:
                 self.pairs.append(
                     (request, start, self.add(np.append(at, choice), 0, coefficients, equal=True))
                 )
+                if together:
+                    for column in at.tolist():
+                        self.add(np.array([column, choice]), 0, np.array([1, -1]))
             self.request_row.append(self.add(first + np.arange(len(starts)), 1))
 
     def add_caps(self, columns: Ints) -> None:
@@ -138,7 +142,7 @@ class _Collected:
 def rows_of(part: Part) -> Rows:
     """Return a part's rows."""
     rows = _Collected(part)
-    rows.add_requests()
+    rows.add_requests(together=True)
     for columns in _by_volunteer(part):
         for clique in cliques(excludes := conflicts(part, columns), excludes):
             rows.add(columns[clique], 1)
@@ -150,7 +154,8 @@ def rows_of(part: Part) -> Rows:
 def point_rows(part: Part) -> tuple[Rows, Points]:
     """Return a part's rows with those of overlapping visits written by points in time.
 
-    A point's row would hold for any other visit that covers it too.
+    A point's row would hold for any other visit that covers it too. Columns are not held to their choices: as
+    many rows as columns would be too many here.
     """
     rows = _Collected(part)
     rows.add_requests()
