@@ -17,6 +17,7 @@ from api.web.pages import page
 from api.web.visitor import Visitor, visit
 from pointsbank.domain import accounts
 from pointsbank.domain.attendance import AttendanceMethod, Proof
+from pointsbank.domain.complaint import ComplaintState, ToDo
 from pointsbank.domain.errors import DomainError, InvalidValue
 from pointsbank.domain.feedback import Again, Side
 from pointsbank.domain.roles import Actor, Role
@@ -30,6 +31,9 @@ VOLUNTEERS = may(Role.VOLUNTEER)
 HOME = "/volunteer"
 SHOWN_MAX = 30
 PAST_SHOWN = 10
+CODE_MAX = 10
+"""Whatever is longer was read off a card."""
+
 TAKEABLE_SHOWN = 5
 NOW = frozenset({VisitState.PLANNED, VisitState.UNDER_WAY, VisitState.DONE})
 
@@ -67,6 +71,11 @@ async def show_day_book(
         visits=sorted((each for each in visits if each.state in NOW), key=lambda each: each.planned_start),
         now=uow.clock.now(),
         past=past,
+        concerned=any(
+            each.state is ComplaintState.UPHELD or each.to_do is not ToDo.NOTHING
+            for each in await care.latest_complaints(uow, visitor.actor, own=True)
+            if each.volunteer_id == me.id
+        ),
         unsaid=await care.without_feedback(uow, [each.id for each in past], Side.VOLUNTEER),
     )
 
@@ -115,8 +124,7 @@ async def check_out(request: SignedIn, visit_id: FromPath[UUID]) -> Response[Any
 
 
 async def _attend(request: SignedIn, visit_id: UUID, attend: Attend, done: str) -> Response[Any]:
-    code = (await read_form(request)).get("code", "").replace(" ", "")
-    proof = Proof(AttendanceMethod.CODE, code) if code else None
+    proof = proof_of((await read_form(request)).get("code", ""))
 
     async def work(uow: UnitOfWork, actor: Actor) -> str:
         await attend(uow, actor, visit_id, proof=proof)
@@ -129,6 +137,15 @@ async def _attend(request: SignedIn, visit_id: UUID, attend: Attend, done: str) 
         async with visit(request) as (uow, visitor):
             return await show_day_book(request, uow, visitor, error)
     return await _did(request, work)
+
+
+def proof_of(typed: str) -> Proof | None:
+    """Return what was read at the door: the six digits of the code, or what the card says; None: nothing."""
+    secret = "".join(typed.split())
+    if not secret:
+        return None
+    method = AttendanceMethod.CARD if len(secret) > CODE_MAX else AttendanceMethod.CODE
+    return Proof(method, secret)
 
 
 @post("/volunteer/visits/{visit_id:uuid}/nobody-home", opt=VOLUNTEERS, include_in_schema=False)
