@@ -75,7 +75,7 @@ async def card(request: SignedIn) -> Response[Any]:
             visitor,
             "card.html",
             blocks=[token[at : at + BLOCK] for at in range(0, len(token), BLOCK)],
-            qr=segno.make_qr(token).svg_inline(scale=6, border=2),
+            qr=segno.make_qr(token).svg_inline(border=2, omitsize=True),
             back=DOOR,
         )
     except DomainError as error:

@@ -32,6 +32,7 @@ from services.settlement import service as settlement
 ELDERS = may(Role.ELDER, Role.COORDINATOR)
 SHOWN_MAX = 20
 EXPIRES_SOON = timedelta(days=92)
+COMPLAINABLE = (VisitState.DONE, VisitState.CONFIRMED)
 WAITING = frozenset({RequestState.OPEN, RequestState.OFFERED, RequestState.ACCEPTED})
 
 
@@ -93,6 +94,7 @@ async def show_who_came(
 ) -> Response[str]:
     """Return the page of one visit: whether it was so, and after it whether the two should meet again."""
     said = {each.side: each.again for each in await care.feedback_on(uow, visitor.actor, found.id)}
+    complaints = await care.complaints_on(uow, visitor.actor, found.id)
     return page(
         request,
         visitor,
@@ -101,7 +103,8 @@ async def show_who_came(
         visit=found,
         said=said.get(Side.ELDER),
         ask_again=found.state in ATTENDED,
-        complaints=await care.complaints_on(uow, visitor.actor, found.id),
+        complaints=complaints,
+        may_complain=found.state in COMPLAINABLE and not any(each.stands for each in complaints),
         back=home_while_acting(request),
     )
 

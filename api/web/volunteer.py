@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from api.web.pages import page
 from api.web.visitor import Visitor, visit
 from pointsbank.domain import accounts
 from pointsbank.domain.attendance import AttendanceMethod, Proof
-from pointsbank.domain.complaint import ComplaintState, ToDo
+from pointsbank.domain.complaint import AppealState
 from pointsbank.domain.errors import DomainError, InvalidValue
 from pointsbank.domain.feedback import Again, Side
 from pointsbank.domain.roles import Actor, Role
@@ -35,6 +36,7 @@ CODE_MAX = 10
 """Whatever is longer was read off a card."""
 
 TAKEABLE_SHOWN = 5
+DECIDED_LATELY = timedelta(days=30)
 NOW = frozenset({VisitState.PLANNED, VisitState.UNDER_WAY, VisitState.DONE})
 
 
@@ -71,12 +73,18 @@ async def show_day_book(
         visits=sorted((each for each in visits if each.state in NOW), key=lambda each: each.planned_start),
         now=uow.clock.now(),
         past=past,
-        concerned=any(
-            each.state is ComplaintState.UPHELD or each.to_do is not ToDo.NOTHING
-            for each in await care.latest_complaints(uow, visitor.actor, own=True)
-            if each.volunteer_id == me.id
-        ),
+        concerned=await _concerned(uow, visitor),
         unsaid=await care.without_feedback(uow, [each.id for each in past], Side.VOLUNTEER),
+    )
+
+
+async def _concerned(uow: UnitOfWork, visitor: Visitor) -> bool:
+    """Tell whether a complaint about the volunteer is open, or was decided lately."""
+    lately = uow.clock.now() - DECIDED_LATELY
+    return any(
+        each.decided_at is None or each.appeal is AppealState.OPEN or each.decided_at > lately
+        for each in await care.latest_complaints(uow, visitor.actor, own=True)
+        if each.volunteer_id == visitor.actor.person_id
     )
 
 

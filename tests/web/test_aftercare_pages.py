@@ -80,6 +80,7 @@ async def test_family_complains_with_one_press_and_the_elder_reads_what_came_of_
         again = await family.post(f"{page}/complain", data=said | {"key": "two"})
         assert again.status_code == 409
         assert "说话很凶" in again.text  # the words are not lost
+        assert f"{page}/complain" not in (await family.get(page)).text  # one stands: no second
     async with site.database.unit_of_work(1) as uow:
         (filed,) = await care.open_complaints(uow, site.world.coordinator.actor)
         assert (filed.ground, filed.complained_by) == (Ground.CONDUCT, daughter.id)
