@@ -86,6 +86,8 @@ async def show_board(
         waiting=await waiting(uow, visitor),
         overdue=await care.waiting_for(uow, visitor.actor),
         family=await care.family_to_confirm(uow, visitor.actor),
+        recorded=len(await care.recorded_visits(uow, visitor.actor)),
+        complaints=len(await care.open_complaints(uow, visitor.actor)),
         run=_run(request),
     )
 

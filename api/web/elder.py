@@ -1,4 +1,4 @@
-"""An elder's pages: the passbook, and confirming who came."""
+"""An elder's pages: the passbook, who came, and whether it was so. Family may open what is about visits."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from uuid import UUID
 from litestar import Response, get, post
 from litestar.params import FromPath
 
-from api.auth import may
+from api.auth import SIGNED_IN, may
 from api.dependencies import SignedIn
-from api.web.forms import Work, do_once, read_form
+from api.web.complaining import elders_visit
+from api.web.forms import Work, do_once, read_form, see_other
 from api.web.pages import page
-from api.web.visitor import ELDER_HOME, Visitor, visit
+from api.web.visitor import Visitor, home_while_acting, visit
 from pointsbank.domain import accounts
 from pointsbank.domain.errors import DomainError, InvalidValue
 from pointsbank.domain.feedback import Again, Side
@@ -21,7 +22,6 @@ from pointsbank.domain.help_request import RequestState
 from pointsbank.domain.redemption import ENDED
 from pointsbank.domain.roles import Actor, Role
 from pointsbank.domain.visit import ATTENDED, EARLY_CHECK_IN_MAX, VisitState
-from pointsbank.domain.visit_rules import Ground
 from pointsbank.platform.database import UnitOfWork
 from services.care import service as care
 from services.care.views import VisitInfo
@@ -32,6 +32,7 @@ from services.settlement import service as settlement
 ELDERS = may(Role.ELDER, Role.COORDINATOR)
 SHOWN_MAX = 20
 EXPIRES_SOON = timedelta(days=92)
+COMPLAINABLE = (VisitState.DONE, VisitState.CONFIRMED)
 WAITING = frozenset({RequestState.OPEN, RequestState.OFFERED, RequestState.ACCEPTED})
 
 
@@ -69,11 +70,22 @@ async def show_passbook(
     )
 
 
-@get("/elder/visits/{visit_id:uuid}", opt=ELDERS, include_in_schema=False)
+@get("/elder/visits", opt=SIGNED_IN, include_in_schema=False)
+async def past_visits(request: SignedIn) -> Response[Any]:
+    """Show who came lately; each visit has a page of its own."""
+    async with visit(request, for_family=True) as (uow, visitor):
+        if Role.ELDER not in visitor.subject.roles:
+            return see_other(visitor.home)
+        visits = await care.visits_of_elder(uow, visitor.actor, visitor.subject.id, limit=SHOWN_MAX)
+        came = [each for each in visits if each.state in ATTENDED]
+        return page(request, visitor, "elder_visits.html", visits=came, back=home_while_acting(request))
+
+
+@get("/elder/visits/{visit_id:uuid}", opt=SIGNED_IN, include_in_schema=False)
 async def who_came(request: SignedIn, visit_id: FromPath[UUID]) -> Response[str]:
     """Show a visit and ask whether it was so."""
-    async with visit(request) as (uow, visitor):
-        found = await care.visit(uow, visitor.actor, visit_id)
+    async with visit(request, for_family=True) as (uow, visitor):
+        found = await elders_visit(uow, visitor.actor, visit_id)
         return await show_who_came(request, uow, visitor, found)
 
 
@@ -82,6 +94,7 @@ async def show_who_came(
 ) -> Response[str]:
     """Return the page of one visit: whether it was so, and after it whether the two should meet again."""
     said = {each.side: each.again for each in await care.feedback_on(uow, visitor.actor, found.id)}
+    complaints = await care.complaints_on(uow, visitor.actor, found.id)
     return page(
         request,
         visitor,
@@ -90,8 +103,9 @@ async def show_who_came(
         visit=found,
         said=said.get(Side.ELDER),
         ask_again=found.state in ATTENDED,
-        sure=request.query_params.get("sure") == "1",
-        back=ELDER_HOME,
+        complaints=complaints,
+        may_complain=found.state in COMPLAINABLE and not any(each.stands for each in complaints),
+        back=home_while_acting(request),
     )
 
 
@@ -103,22 +117,19 @@ async def _door_code(uow: UnitOfWork, visitor: Visitor, coming: list[VisitInfo])
     return await care.door_code(uow, visitor.actor, visitor.subject.id)
 
 
-@post("/elder/visits/{visit_id:uuid}/confirm", opt=ELDERS, include_in_schema=False)
+@post("/elder/visits/{visit_id:uuid}/confirm", opt=SIGNED_IN, include_in_schema=False)
 async def confirm(request: SignedIn, visit_id: FromPath[UUID]) -> Response[Any]:
     """Confirm a visit: the volunteer's minutes and points are posted."""
 
     async def work(uow: UnitOfWork, actor: Actor) -> str:
+        await elders_visit(uow, actor, visit_id)
         await care.confirm(uow, actor, visit_id)
         return f"/elder/visits/{visit_id}?done=confirmed"
 
-    try:
-        return await do_once(request, work, key=(await read_form(request)).get("key", ""))
-    except DomainError as error:
-        async with visit(request) as (uow, visitor):
-            return await show_passbook(request, uow, visitor, error)
+    return await _on_visit(request, visit_id, work, await read_form(request))
 
 
-@post("/elder/visits/{visit_id:uuid}/again", opt=ELDERS, include_in_schema=False)
+@post("/elder/visits/{visit_id:uuid}/again", opt=SIGNED_IN, include_in_schema=False)
 async def again(request: SignedIn, visit_id: FromPath[UUID]) -> Response[Any]:
     """Note whether the elder wants the volunteer to come again."""
     form = await read_form(request)
@@ -127,20 +138,9 @@ async def again(request: SignedIn, visit_id: FromPath[UUID]) -> Response[Any]:
         said = form.get("again", "")
         if said not in set(Again):
             raise InvalidValue(field="again", rule="known_value")
+        await elders_visit(uow, actor, visit_id)
         await care.give_feedback(uow, actor, visit_id, again=Again(said))
-        return f"{ELDER_HOME}?done=feedback_given"
-
-    return await _on_visit(request, visit_id, work, form)
-
-
-@post("/elder/visits/{visit_id:uuid}/complain", opt=ELDERS, include_in_schema=False)
-async def complain(request: SignedIn, visit_id: FromPath[UUID]) -> Response[Any]:
-    """Say that it was not so: a coordinator will look into it, and nothing is posted until then."""
-    form = await read_form(request)
-
-    async def work(uow: UnitOfWork, actor: Actor) -> str:
-        await care.complain(uow, actor, visit_id, ground=Ground.NOT_RENDERED)
-        return f"{ELDER_HOME}?done=complained"
+        return f"{home_while_acting(request)}?done=feedback_given"
 
     return await _on_visit(request, visit_id, work, form)
 
@@ -149,9 +149,9 @@ async def _on_visit(request: SignedIn, visit_id: UUID, work: Work, form: dict[st
     try:
         return await do_once(request, work, key=form.get("key", ""))
     except DomainError as error:
-        async with visit(request) as (uow, visitor):
-            found = await care.visit(uow, visitor.actor, visit_id)
+        async with visit(request, for_family=True) as (uow, visitor):
+            found = await elders_visit(uow, visitor.actor, visit_id)
             return await show_who_came(request, uow, visitor, found, error)
 
 
-ROUTES = [passbook, who_came, confirm, again, complain]
+ROUTES = [passbook, past_visits, who_came, confirm, again]

@@ -15,10 +15,12 @@ from api.web.visitor import FAMILY_HOME, visit
 from pointsbank.domain.errors import DomainError, NotAllowed
 from pointsbank.domain.help_request import RequestState
 from pointsbank.domain.roles import STAFF, Actor
+from pointsbank.domain.visit import ATTENDED
 from pointsbank.platform.database import UnitOfWork
 from services.care import service as care
 
 SHOWN_MAX = 20
+CAME_SHOWN = 5
 WAITING = frozenset({RequestState.OPEN, RequestState.OFFERED, RequestState.ACCEPTED})
 
 
@@ -36,8 +38,18 @@ async def family(request: SignedIn) -> Response[str]:
             ]
             for tie in confirmed
         }
+        came = {
+            tie.elder_id: [
+                each
+                for each in await care.visits_of_elder(uow, visitor.actor, tie.elder_id, limit=SHOWN_MAX)
+                if each.state in ATTENDED
+            ][:CAME_SHOWN]
+            for tie in confirmed
+        }
         unconfirmed = [tie for tie in ties if tie.confirmed_at is None]
-        return page(request, visitor, "family.html", ties=confirmed, unconfirmed=unconfirmed, asked=asked)
+        return page(
+            request, visitor, "family.html", ties=confirmed, unconfirmed=unconfirmed, asked=asked, came=came
+        )
 
 
 @post("/family/act-for", opt=SIGNED_IN, include_in_schema=False)

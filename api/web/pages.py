@@ -45,6 +45,10 @@ DONE = frozenset(
         "settled",
         "nobody_home",
         "withdrawn",
+        "recorded",
+        "appealed",
+        "attended_in",
+        "attended_out",
     }
 )
 """What a page may be told to say was done, by ``?done=``."""

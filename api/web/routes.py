@@ -5,12 +5,15 @@ from __future__ import annotations
 from litestar import Router
 
 from api.web import (
+    apart,
     asking,
     audit,
     availability,
     books,
+    complaining,
     coordinator,
     decisions,
+    doors,
     elder,
     exports,
     fairness,
@@ -18,6 +21,7 @@ from api.web import (
     home,
     orders,
     pairing,
+    past,
     settling,
     volunteer,
 )
@@ -36,6 +40,10 @@ web_router = Router(
         *fairness.ROUTES,
         *pairing.ROUTES,
         *settling.ROUTES,
+        *complaining.ROUTES,
+        *past.ROUTES,
+        *doors.ROUTES,
+        *apart.ROUTES,
         *decisions.ROUTES,
         *books.ROUTES,
         *exports.ROUTES,

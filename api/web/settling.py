@@ -1,10 +1,8 @@
-"""What a coordinator puts right on a visit's page: times, overlaps, no-shows, complaints and appeals."""
+"""What a coordinator puts right on a visit's page: times, overlaps, no-shows; a complaint told by phone."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
-from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,14 +13,13 @@ from api.auth import may
 from api.dependencies import SignedIn
 from api.web.coordinator import show_visit
 from api.web.forms import do_once, read_form
-from api.web.visitor import Visitor, visit
+from api.web.moments import moment_of
+from api.web.visitor import visit
 from pointsbank.domain.errors import DomainError, InvalidValue
 from pointsbank.domain.roles import STAFF, Actor
 from pointsbank.domain.visit_rules import Ground
 from pointsbank.platform.database import UnitOfWork
 from services.care import service as care
-
-CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
 Act = Callable[[UnitOfWork, Actor, dict[str, str]], Awaitable[object]]
 
@@ -53,8 +50,10 @@ async def put_right(request: SignedIn, visit_id: FromPath[UUID]) -> Response[Any
             uow,
             actor,
             visit_id,
-            checked_in_at=_moment(visitor, form.get("day", ""), form.get("from", ""), field="checked_in"),
-            checked_out_at=_moment(visitor, form.get("end_day", ""), form.get("to", ""), field="checked_out"),
+            checked_in_at=moment_of(visitor, form.get("day", ""), form.get("from", ""), field="checked_in"),
+            checked_out_at=moment_of(
+                visitor, form.get("end_day", ""), form.get("to", ""), field="checked_out"
+            ),
             why=form.get("why", ""),
         )
 
@@ -94,40 +93,4 @@ async def complain(request: SignedIn, visit_id: FromPath[UUID]) -> Response[Any]
     return await _settled(request, visit_id, act)
 
 
-@post(
-    "/visits/{visit_id:uuid}/complaints/{complaint_id:uuid}/{step:str}",
-    opt=may(*STAFF),
-    include_in_schema=False,
-)
-async def judge(
-    request: SignedIn, visit_id: FromPath[UUID], complaint_id: FromPath[UUID], step: FromPath[str]
-) -> Response[Any]:
-    """Take the next step with a complaint: hear it, decide it, note an appeal, decide that."""
-
-    async def act(uow: UnitOfWork, actor: Actor, form: dict[str, str]) -> None:
-        text, upheld = form.get("text", ""), form.get("upheld") == "yes"
-        match step:
-            case "hear":
-                await care.hear(uow, actor, complaint_id, answer=text)
-            case "appeal":
-                await care.appeal(uow, actor, complaint_id, note=text)
-            case "decide-appeal":
-                await care.decide_appeal(uow, actor, complaint_id, upheld=upheld, finding=text)
-            case _:
-                await care.decide(uow, actor, complaint_id, upheld=upheld, finding=text)
-
-    return await _settled(request, visit_id, act)
-
-
-def _moment(visitor: Visitor, day: str, clock: str, *, field: str) -> datetime:
-    found = CLOCK.fullmatch(clock)
-    try:
-        on = date.fromisoformat(day)
-    except ValueError:
-        found = None
-    if found is None:
-        raise InvalidValue(field=field, rule="date_and_time")
-    return visitor.words.moment(on, int(found[1]), int(found[2]))
-
-
-ROUTES = [put_right, let_stand, excuse, complain, judge]
+ROUTES = [put_right, let_stand, excuse, complain]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from api.web.pages import page
 from api.web.visitor import Visitor, visit
 from pointsbank.domain import accounts
 from pointsbank.domain.attendance import AttendanceMethod, Proof
+from pointsbank.domain.complaint import AppealState
 from pointsbank.domain.errors import DomainError, InvalidValue
 from pointsbank.domain.feedback import Again, Side
 from pointsbank.domain.roles import Actor, Role
@@ -30,7 +32,11 @@ VOLUNTEERS = may(Role.VOLUNTEER)
 HOME = "/volunteer"
 SHOWN_MAX = 30
 PAST_SHOWN = 10
+CODE_MAX = 10
+"""Whatever is longer was read off a card."""
+
 TAKEABLE_SHOWN = 5
+DECIDED_LATELY = timedelta(days=30)
 NOW = frozenset({VisitState.PLANNED, VisitState.UNDER_WAY, VisitState.DONE})
 
 
@@ -67,7 +73,18 @@ async def show_day_book(
         visits=sorted((each for each in visits if each.state in NOW), key=lambda each: each.planned_start),
         now=uow.clock.now(),
         past=past,
+        concerned=await _concerned(uow, visitor),
         unsaid=await care.without_feedback(uow, [each.id for each in past], Side.VOLUNTEER),
+    )
+
+
+async def _concerned(uow: UnitOfWork, visitor: Visitor) -> bool:
+    """Tell whether a complaint about the volunteer is open, or was decided lately."""
+    lately = uow.clock.now() - DECIDED_LATELY
+    return any(
+        each.decided_at is None or each.appeal is AppealState.OPEN or each.decided_at > lately
+        for each in await care.latest_complaints(uow, visitor.actor, own=True)
+        if each.volunteer_id == visitor.actor.person_id
     )
 
 
@@ -115,8 +132,7 @@ async def check_out(request: SignedIn, visit_id: FromPath[UUID]) -> Response[Any
 
 
 async def _attend(request: SignedIn, visit_id: UUID, attend: Attend, done: str) -> Response[Any]:
-    code = (await read_form(request)).get("code", "").replace(" ", "")
-    proof = Proof(AttendanceMethod.CODE, code) if code else None
+    proof = proof_of((await read_form(request)).get("code", ""))
 
     async def work(uow: UnitOfWork, actor: Actor) -> str:
         await attend(uow, actor, visit_id, proof=proof)
@@ -129,6 +145,15 @@ async def _attend(request: SignedIn, visit_id: UUID, attend: Attend, done: str) 
         async with visit(request) as (uow, visitor):
             return await show_day_book(request, uow, visitor, error)
     return await _did(request, work)
+
+
+def proof_of(typed: str) -> Proof | None:
+    """Return what was read at the door: the six digits of the code, or what the card says; None: nothing."""
+    secret = "".join(typed.split())
+    if not secret:
+        return None
+    method = AttendanceMethod.CARD if len(secret) > CODE_MAX else AttendanceMethod.CODE
+    return Proof(method, secret)
 
 
 @post("/volunteer/visits/{visit_id:uuid}/nobody-home", opt=VOLUNTEERS, include_in_schema=False)

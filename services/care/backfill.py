@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
+from uuid import UUID
 
 from pointsbank.domain.attendance import AttendanceMethod
 from pointsbank.domain.backfill import Barred, require_backfill
 from pointsbank.domain.errors import InvalidValue, WrongState
 from pointsbank.domain.roles import STAFF, Actor, Role
 from pointsbank.domain.visit import VisitState, minutes_between
-from pointsbank.domain.visit_rules import BarKind
+from pointsbank.domain.visit_rules import BarKind, Consequence, Ground
 from pointsbank.platform.clock import local_date, local_day
 from pointsbank.platform.database import UnitOfWork
 from pointsbank.platform.ids import uuid7
@@ -20,6 +23,36 @@ from services.care.views import Backfill, VisitInfo
 from services.care.visit_access import Row, told
 from services.ledger import service as ledger
 from services.people import service as people
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillRoom:
+    """What a volunteer may still record: visits that ended up to ``days`` ago, ``used`` of ``a_month`` gone.
+
+    bars: what sanctions keep them from, and until when (aware). if_false: what a false record brings.
+    """
+
+    days: int
+    a_month: int
+    used: int
+    bars: Mapping[BarKind, datetime]
+    if_false: Consequence
+
+
+async def backfill_room(uow: UnitOfWork, actor: Actor, volunteer_id: UUID) -> BackfillRoom:
+    """Return what a volunteer may record afterwards today, to them or a coordinator. Raises NotAllowed."""
+    actor.require_self_or(volunteer_id, *STAFF, action="backfill")
+    timezone = (await people.community(uow)).timezone
+    today = local_date(uow.clock.now(), timezone)
+    rules = (await ledger.policy_on(uow, today)).visits
+    bars = {kind: await sanctions.barred_until(uow, volunteer_id, kind) for kind in BarKind}
+    return BackfillRoom(
+        days=rules.backfill_days,
+        a_month=rules.backfills_a_month,
+        used=await attendance_store.recorded_between(uow, volunteer_id, *_month(today, timezone)),
+        bars={kind: until for kind, until in bars.items() if until is not None},
+        if_false=rules.consequences[Ground.FALSE_RECORD],
+    )
 
 
 async def backfill(uow: UnitOfWork, actor: Actor, command: Backfill) -> VisitInfo:

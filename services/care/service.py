@@ -6,6 +6,14 @@ Locks are taken in one order: request, visit, complaint, the volunteer's person 
 from __future__ import annotations
 
 from services.care.aftercare.appeals import appeal, decide_appeal
+from services.care.aftercare.cases import (
+    Case,
+    Outlook,
+    case,
+    complaints_on,
+    latest_complaints,
+    open_complaints,
+)
 from services.care.aftercare.complaints import complain, complaints, decide, hear
 from services.care.aftercare.feedback import (
     feedback_on,
@@ -16,8 +24,16 @@ from services.care.aftercare.feedback import (
 )
 from services.care.aftercare.sanctions import barred, sanctions_of
 from services.care.attending import check_in, check_out, nobody_home
-from services.care.backfill import backfill
+from services.care.backfill import BackfillRoom, backfill, backfill_room
 from services.care.confirming import confirm, earned_so_far
+from services.care.desk import (
+    ApartInfo,
+    NotAgainInfo,
+    pairs_apart,
+    recorded_visits,
+    said_not_again,
+    visits_to_attend,
+)
 from services.care.door.codes import DoorCode, begin_attempt, door_code, issue_card
 from services.care.requests import (
     agree_starts,
@@ -80,12 +96,17 @@ from services.care.visits import (
 from services.care.waiting import escalate_waiting, waiting_for
 
 __all__ = [
+    "ApartInfo",
     "AskAgainAndAgain",
     "AskForHelp",
     "Backfill",
+    "BackfillRoom",
     "BoardLine",
+    "Case",
     "DoorCode",
     "ExclusionInfo",
+    "NotAgainInfo",
+    "Outlook",
     "Promise",
     "RequestInfo",
     "SeriesInfo",
@@ -97,15 +118,18 @@ __all__ = [
     "ask",
     "ask_series",
     "backfill",
+    "backfill_room",
     "barred",
     "begin_attempt",
     "board",
     "cancel_request",
     "cancel_visit",
+    "case",
     "check_in",
     "check_out",
     "complain",
     "complaints",
+    "complaints_on",
     "confirm",
     "confirm_family",
     "decide",
@@ -129,6 +153,7 @@ __all__ = [
     "hear",
     "is_family",
     "issue_card",
+    "latest_complaints",
     "lift_exclusion",
     "lock_request",
     "lock_states",
@@ -136,10 +161,13 @@ __all__ = [
     "mark_offered",
     "mark_offered_many",
     "nobody_home",
+    "open_complaints",
     "pair_history",
+    "pairs_apart",
     "plan_visit",
     "promises",
     "put_right",
+    "recorded_visits",
     "reliability",
     "reopen",
     "reopen_offered",
@@ -149,6 +177,7 @@ __all__ = [
     "requests_of_elder",
     "requests_to_pair",
     "require_view",
+    "said_not_again",
     "sanctions_of",
     "series_of",
     "settle_overlap",
@@ -159,6 +188,7 @@ __all__ = [
     "visit",
     "visits_of_elder",
     "visits_of_volunteer",
+    "visits_to_attend",
     "visits_to_confirm",
     "waiting_for",
     "without_feedback",

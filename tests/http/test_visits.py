@@ -105,3 +105,23 @@ async def test_what_a_coordinator_puts_right_over_http(
     }
     recorded = await volunteer.post("/past-visits", past)
     assert (recorded.status_code, recorded.json()["recorded_by"]) == (201, str(world.volunteer.id))
+
+
+async def test_a_volunteer_withdraws_once_and_the_request_is_open_again(
+    bank: Database, world: World, elder: Caller, volunteer: Caller, second_volunteer: Caller
+) -> None:
+    visit = await planned_visit(bank, world, starts_in=timedelta(days=3))  # nearest: the first
+    await elder.post("/exclusions", {"volunteer_id": str(world.second_volunteer.id)})  # nobody is next
+    path = f"/visits/{visit.id}/withdraw"
+    for stranger in (second_volunteer, elder):
+        refused = await stranger.post(path)
+        assert (refused.status_code, refused.json()["code"]) == (403, "not_allowed")
+    assert (await volunteer.get(f"/visits/{visit.id}")).json()["state"] == "planned"
+    key = str(uuid4())
+    first = await volunteer.post(path, key=key)
+    assert (first.status_code, first.json()["state"]) == (200, "cancelled")
+    assert (await volunteer.post(path, key=key)).content == first.content  # a retry: the same answer
+    anew = await volunteer.post(path)
+    assert (anew.status_code, anew.json()["code"]) == (409, "wrong_state")
+    request = await elder.get(f"/help-requests/{visit.help_request_id}")
+    assert request.json()["state"] == "open"

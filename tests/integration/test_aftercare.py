@@ -25,7 +25,7 @@ from services.care.aftercare.views import ComplaintInfo
 from services.care.service import VisitInfo
 from services.ledger import decisions
 from services.people import service as people
-from services.people.service import PersonInfo
+from services.people.service import NewPerson, PersonInfo
 from tests.integration.test_attendance import posted, record, request_state
 from tests.worlds import NINE_ON_MONDAY, World, ask_for_help, done_visit, planned_visit, small_world
 
@@ -310,6 +310,36 @@ async def test_who_is_kept_from_an_elder_or_barred_records_no_visit_to_them(
     await upheld(bank, world, await done_visit(bank, clock, world))
     with pytest.raises(Barred):
         await record(bank, world, world.coordinator, yesterday, elder=world.second_elder)
+
+
+async def test_nobody_of_the_elders_household_records_a_visit_to_them_by_whomever(
+    bank: Database, clock: FixedClock, world: World
+) -> None:
+    async with bank.unit_of_work(1) as uow:
+        home = await people.person(uow, world.elder.id)
+        (lives_there,) = await people.add_people(
+            uow,
+            [
+                NewPerson(
+                    "测试丑",
+                    building_id=home.building_id,
+                    room=home.room,
+                    roles={Role.VOLUNTEER: None},
+                )
+            ],
+        )
+        granddaughter = await people.person(uow, lives_there)
+    start = NINE_ON_MONDAY - timedelta(days=1)
+    for by in (granddaughter, world.coordinator):
+        for elder, refused in ((world.elder, True), (world.second_elder, False)):
+            past = care.Backfill(lives_there, elder.id, "shopping", start, start + timedelta(minutes=30))
+            start += timedelta(hours=1)
+            async with bank.unit_of_work(1) as uow:
+                if refused:
+                    with pytest.raises(KeptApart):
+                        await care.backfill(uow, by.actor, past)
+                else:
+                    await care.backfill(uow, by.actor, past)
 
 
 async def test_hours_that_were_struck_do_not_come_back_as_recorded_afterwards(

@@ -24,6 +24,8 @@ ELDERS_PAGES = (
     "/order",
     "/order?partner=canteen&item=lunch_set",
     "/statement",
+    "/elder/visits",
+    "/elder/door",
     "/",
 )
 DESK_PAGES = (
@@ -37,8 +39,12 @@ DESK_PAGES = (
     "/books/settlement",
     "/confirm",
     "/coordinator/skills",
+    "/coordinator/past-visits",
+    "/coordinator/apart",
+    "/complaints",
+    "/attendance",
 )
-VOLUNTEERS_PAGES = ("/volunteer", "/volunteer/hours", "/family")
+VOLUNTEERS_PAGES = ("/volunteer", "/volunteer/hours", "/volunteer/past-visits", "/complaints", "/family")
 
 MEASURE = """
 () => {

@@ -28,11 +28,11 @@ from api.web.words import catalogues
 from pointsbank.domain.accounts import AccountKind, Commodity
 from pointsbank.domain.asked_time import Slot
 from pointsbank.domain.availability import LANGUAGES
-from pointsbank.domain.complaint import ComplaintState, ToDo
+from pointsbank.domain.complaint import AppealState, ComplaintState, ToDo
 from pointsbank.domain.decision import DecisionKind, DecisionReason
 from pointsbank.domain.errors import DomainError, InvalidValue
 from pointsbank.domain.fairness import AgeBand
-from pointsbank.domain.feedback import Again
+from pointsbank.domain.feedback import Again, Side
 from pointsbank.domain.free_hours import ExceptionKind
 from pointsbank.domain.grid import GridDistance
 from pointsbank.domain.help_request import RequestState
@@ -41,13 +41,13 @@ from pointsbank.domain.pairing.plan import How, Smallest
 from pointsbank.domain.pairing.rules import Blocked
 from pointsbank.domain.pairing.value import Term
 from pointsbank.domain.policy import DEFAULT_POLICY
-from pointsbank.domain.preferences import Relation
+from pointsbank.domain.preferences import ExclusionReason, Relation
 from pointsbank.domain.redemption import RedemptionState
 from pointsbank.domain.resident import Gender
 from pointsbank.domain.roles import Role
 from pointsbank.domain.settlement import DifferenceKind
 from pointsbank.domain.visit import ConfirmationMethod, VisitState
-from pointsbank.domain.visit_rules import Ground
+from pointsbank.domain.visit_rules import BarKind, Ground
 from pointsbank.platform.messages import LOCALES, negotiate, rule_key
 from services.ledger.exchange.exports import Format
 from services.ledger.exchange.sheets import ACCOUNT_COLUMNS, LINE_COLUMNS, NOTES, SHEETS, TRIAL_COLUMNS
@@ -60,12 +60,17 @@ FAMILIES: dict[str, list[str]] = {
     "again.said.": list(Again),
     "ask.step.": ["kind", "day", "time", "check"],
     "ask.who.": list(WHO),
+    "apart.said_by.": list(Side),
+    "bar.": list(BarKind),
+    "complain.appeal.": list(AppealState),
+    "complain.next.": list(ComplaintState),
     "complaint.to_do.": list(ToDo),
     "complaint_state.": list(ComplaintState),
     "decision.": list(DecisionKind),
     "decision_reason.": list(DecisionReason),
     "blocked.": list(Blocked),
     "exception.": list(ExceptionKind),
+    "exclusion.": list(ExclusionReason),
     "skill.": sorted({kind["skill"] for kind in DEFAULT_POLICY["kinds"].values() if "skill" in kind}),
     "spoken.": list(LANGUAGES),
     "commodity.": [each.lower() for each in Commodity],

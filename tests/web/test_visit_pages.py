@@ -70,9 +70,10 @@ async def test_a_coordinator_puts_right_what_was_never_checked_out_and_hears_a_c
     await elder.sign_in(world.elder)
     await elder.go(f"/elder/visits/{visit.id}")
     await elder.press("不是这样")
-    await elder.press("告诉社工")
+    await elder.press("没有来")
     assert "已经告诉社工" in await elder.text()
     await desk.go(f"/visits/{visit.id}")
+    await desk.press("看投诉")
     await desk.page.get_by_label("志愿者怎么说").fill("到过")
     await desk.press("记下")
     async with site.database.unit_of_work(1) as uow:
@@ -81,6 +82,7 @@ async def test_a_coordinator_puts_right_what_was_never_checked_out_and_hears_a_c
     judge = await open_browser(site, browser, visits)  # who stated the times does not judge them
     await judge.sign_in(other)
     await judge.go(f"/visits/{visit.id}")
+    await judge.press("看投诉")
     await judge.page.get_by_label("查明的情况").fill("邻居没看见")
     await judge.press("成立")
     async with site.database.unit_of_work(1) as uow:

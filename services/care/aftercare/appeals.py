@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from pointsbank.domain.accounts import AccountKind, Commodity
-from pointsbank.domain.complaint import AppealState, ComplaintState, require_appeal, require_judge
+from pointsbank.domain.complaint import AppealState, ComplaintState, require_appeal
 from pointsbank.domain.decision import DecisionReason, DecisionState
 from pointsbank.domain.errors import NotFound, WrongState
 from pointsbank.domain.roles import STAFF, Actor
@@ -14,7 +14,7 @@ from pointsbank.platform.database import UnitOfWork
 from services.care import visit_store
 from services.care.aftercare import complaint_store as store
 from services.care.aftercare import sanction_store
-from services.care.aftercare.complaints import complaint_of, locked, text
+from services.care.aftercare.complaints import complaint_of, locked, require_judge_of, text
 from services.care.aftercare.views import ComplaintInfo
 from services.care.visit_access import Row, lock_visit, rules_today, settle_request
 from services.ledger import decisions
@@ -56,14 +56,7 @@ async def decide_appeal(
         raise NotFound(what="complaint")
     visit, request = await lock_visit(uow, visit_id)
     row = await locked(uow, complaint_id)
-    require_judge(
-        actor.person_id,
-        parties=(visit["volunteer_id"], visit["elder_id"]),
-        others=(
-            *(row[each] for each in ("complained_by", "heard_by", "decided_by", "appealed_by")),
-            *(visit[each] for each in ("confirmed_by", "also_confirmed_by", "recorded_by", "times_by")),
-        ),
-    )
+    require_judge_of(actor.person_id, row, visit)
     if row["appeal"] != AppealState.OPEN:
         raise WrongState(what="complaint", state=row["appeal"] or row["state"], action="decide")
     said = text(finding, field="finding")

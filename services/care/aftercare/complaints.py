@@ -32,6 +32,8 @@ from services.ledger import decisions
 
 TEXT_MAX = 500
 PAGE_MAX = 200
+APPEALED = ("complained_by", "heard_by", "decided_by", "appealed_by")
+"""Who had a hand in a complaint before its appeal is decided."""
 
 
 async def complain(
@@ -104,14 +106,7 @@ async def decide(
         raise NotFound(what="complaint")
     visit, request = await lock_visit(uow, visit_id)
     row = await locked(uow, complaint_id)
-    require_judge(
-        actor.person_id,
-        parties=(visit["volunteer_id"], visit["elder_id"]),
-        others=(
-            row["complained_by"],
-            *(visit[each] for each in ("confirmed_by", "also_confirmed_by", "recorded_by", "times_by")),
-        ),
-    )
+    require_judge_of(actor.person_id, row, visit)
     if row["state"] != ComplaintState.HEARD:
         raise WrongState(what="complaint", state=row["state"], action="decide")
     said = text(finding, field="finding")
@@ -146,7 +141,7 @@ async def complaints(
     rows = await store.find(
         uow, concerning=concerning, visit_id=visit_id, after=after, limit=max(1, min(limit, PAGE_MAX))
     )
-    return [await _info(uow, row) for row in rows]
+    return [await info(uow, row) for row in rows]
 
 
 async def complaint_of(uow: UnitOfWork, complaint_id: UUID) -> ComplaintInfo:
@@ -154,7 +149,7 @@ async def complaint_of(uow: UnitOfWork, complaint_id: UUID) -> ComplaintInfo:
     row = await store.complaint(uow, complaint_id)
     if row is None:
         raise NotFound(what="complaint")
-    return await _info(uow, row)
+    return await info(uow, row)
 
 
 async def locked(uow: UnitOfWork, complaint_id: UUID) -> Row:
@@ -163,6 +158,22 @@ async def locked(uow: UnitOfWork, complaint_id: UUID) -> Row:
     if row is None:
         raise NotFound(what="complaint")
     return row
+
+
+def require_judge_of(judge: UUID, complaint: Row, visit: Row) -> None:
+    """Check who decides a complaint, or the appeal once there is one: nobody who had a hand in it before.
+
+    Raises ConcernsOneself, SecondPersonNeeded.
+    """
+    before = APPEALED if complaint["appeal"] is not None else ("complained_by",)
+    require_judge(
+        judge,
+        parties=(visit["volunteer_id"], visit["elder_id"]),
+        others=(
+            *(complaint[each] for each in before),
+            *(visit[each] for each in ("confirmed_by", "also_confirmed_by", "recorded_by", "times_by")),
+        ),
+    )
 
 
 def text(told: str, *, field: str) -> str:
@@ -213,7 +224,8 @@ async def _uphold(uow: UnitOfWork, actor: Actor, row: Row, visit: Row, finding: 
     return proposed.id
 
 
-async def _info(uow: UnitOfWork, row: Row) -> ComplaintInfo:
+async def info(uow: UnitOfWork, row: Row) -> ComplaintInfo:
+    """Return a row of a complaint as what is told of it."""
     return ComplaintInfo(
         **{
             **row,

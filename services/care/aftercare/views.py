@@ -74,3 +74,8 @@ class ComplaintInfo:
     restoring_points_id: UUID | None
     restoring_minutes_id: UUID | None
     to_do: ToDo
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is open or upheld; there is at most one such of a visit."""
+        return self.state is not ComplaintState.DISMISSED and self.appeal is not AppealState.UPHELD

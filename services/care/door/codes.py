@@ -26,7 +26,9 @@ from services.care.door import door_store as store
 from services.care.visit_access import rules_today
 from services.people import service as people
 
-CARD_BYTES = 24
+CARD_DIGITS = 20
+"""Digits of a card: what nobody guesses, and a volunteer whose phone cannot scan can still type."""
+
 KEPT = timedelta(days=2)
 
 
@@ -63,7 +65,7 @@ async def door_code(uow: UnitOfWork, actor: Actor, elder_id: UUID) -> DoorCode:
 
 
 async def issue_card(uow: UnitOfWork, actor: Actor, elder_id: UUID) -> str:
-    """Return what a new card at an elder's door says (URL-safe text); the one before is good no longer.
+    """Return what a new card at an elder's door says (20 digits); the one before is good no longer.
 
     It is told once and kept as its SHA-256. By a coordinator whose visit to them is not to come.
 
@@ -74,7 +76,7 @@ async def issue_card(uow: UnitOfWork, actor: Actor, elder_id: UUID) -> str:
         raise NotAllowed(action="issue_door_card")
     await _require_elder(uow, elder_id)
     await _secret(uow, elder_id)
-    token = secrets.token_urlsafe(CARD_BYTES)
+    token = f"{secrets.randbelow(10**CARD_DIGITS):0{CARD_DIGITS}}"
     await store.set_card(uow, elder_id, _digest(token))
     return token
 
