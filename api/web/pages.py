@@ -45,6 +45,10 @@ DONE = frozenset(
         "settled",
         "nobody_home",
         "withdrawn",
+        "left_out",
+        "series_ended",
+        "kept_apart",
+        "sent_again",
     }
 )
 """What a page may be told to say was done, by ``?done=``."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 from litestar import Router
 
 from api.web import (
+    apart,
+    asked,
     asking,
+    asking_desk,
     audit,
     availability,
     books,
@@ -18,6 +21,7 @@ from api.web import (
     home,
     orders,
     pairing,
+    repeating,
     settling,
     volunteer,
 )
@@ -28,6 +32,10 @@ web_router = Router(
         *home.ROUTES,
         *elder.ROUTES,
         *asking.ROUTES,
+        *asking_desk.ROUTES,
+        *asked.ROUTES,
+        *repeating.ROUTES,
+        *apart.ROUTES,
         *family.ROUTES,
         *orders.ROUTES,
         *volunteer.ROUTES,
