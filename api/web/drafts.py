@@ -227,9 +227,11 @@ def rule_of(draft: Draft, first: date) -> str:
     """Return the recurrence rule of a draft that begins on ``first``. Raises InvalidValue (``rule``)."""
     said = f"FREQ=WEEKLY;BYDAY={','.join(draft.weekdays)}"
     unit, number = ENDS.get(draft.ends, ("", 0))
-    last = day_of(draft.until, first) or (
-        first + timedelta(days=WEEK * number - 1) if unit == "weeks" else None
-    )
+    last = day_of(draft.until, first)
+    if draft.until and last is None:
+        raise InvalidValue(field="rule", rule="names_a_day")
+    if last is None and unit == "weeks":
+        last = first + timedelta(days=WEEK * number - 1)
     if last is not None:
         return f"{said};UNTIL={last:%Y%m%d}"
     if not number:
