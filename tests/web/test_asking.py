@@ -301,9 +301,3 @@ async def test_the_coordinators_form_says_what_is_missing_and_keeps_the_rest(sit
     assert (past.status_code, long.status_code) == (422, 422)
     assert "带伞" in past.text
     assert "9000" in long.text
-
-
-async def test_only_a_coordinator_has_the_one_form(site: Site) -> None:
-    async with program(site, site.world.elder) as client:
-        client.headers["Accept"] = "text/html"
-        assert (await client.get("/coordinator/ask")).status_code == 403
