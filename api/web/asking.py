@@ -111,6 +111,7 @@ async def show_ask(
         draft=draft,
         kind=kind,
         desk=desk,
+        soon=SOON,
         spoken=LANGUAGES,
         who=list(WHO),
         weekdays=WEEKDAYS,
@@ -138,7 +139,7 @@ async def _kinds(uow: UnitOfWork, visitor: Visitor, policy: Policy) -> dict[str,
 
 def _day_step(kind: ServiceKind, draft: Draft, today: date) -> tuple[str, dict[str, Any]]:
     if kind.timing is not Timing.FIXED and draft.soon not in SOON:
-        return "soon", {"soon": SOON, "back": ASK}
+        return "soon", {"back": ASK}
     days = [today + timedelta(days=each) for each in range(DAYS_OFFERED.get(draft.soon, DAYS_SHOWN))]
     return "day", {
         "days": days,
