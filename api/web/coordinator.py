@@ -13,6 +13,7 @@ from litestar.params import FromPath
 
 from api.auth import SIGNED_IN, may
 from api.dependencies import SignedIn
+from api.web.drafts import DESK_ASK
 from api.web.forms import do_once, read_form, see_other, uuid_of
 from api.web.pages import page
 from api.web.visitor import (
@@ -22,6 +23,7 @@ from api.web.visitor import (
     FOR_COOKIE,
     FOR_SECONDS,
     LEADERS,
+    PEOPLE,
     Visitor,
     visit,
 )
@@ -38,7 +40,6 @@ from services.matching import service as matching
 from services.people import service as people
 
 BOARD = "/coordinator"
-PEOPLE = "/coordinator/people"
 CONFIRM = "/confirm"
 FOUND_MAX = 20
 REQUESTS_SHOWN = 100
@@ -154,11 +155,15 @@ def _search(text: str = "", role: str = "") -> dict[str, Any]:
 
 @post("/coordinator/act-for", opt=may(*STAFF), include_in_schema=False)
 async def act_for(request: SignedIn) -> Response[None]:
-    """Begin to act for a resident: their pages open, and say so on top. Raises NotFound."""
-    person_id = uuid_of((await read_form(request)).get("person", ""), what="person")
+    """Begin to act for a resident: their pages open, and say so on top. Raises NotFound.
+
+    With ``then=ask`` in the form, by asking for help for them.
+    """
+    form = await read_form(request)
+    person_id = uuid_of(form.get("person", ""), what="person")
     async with visit(request) as (uow, visitor):
         await people.view_person(uow, visitor.actor, person_id)
-    return acting(request, str(person_id), see_other(ELDER_HOME))
+    return acting(request, str(person_id), see_other(DESK_ASK if form.get("then") == "ask" else ELDER_HOME))
 
 
 @post("/coordinator/act-for/end", opt=SIGNED_IN, include_in_schema=False)

@@ -49,6 +49,10 @@ DONE = frozenset(
         "appealed",
         "attended_in",
         "attended_out",
+        "left_out",
+        "series_ended",
+        "kept_apart",
+        "sent_again",
     }
 )
 """What a page may be told to say was done, by ``?done=``."""

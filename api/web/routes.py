@@ -6,7 +6,9 @@ from litestar import Router
 
 from api.web import (
     apart,
+    asked,
     asking,
+    asking_desk,
     audit,
     availability,
     books,
@@ -19,9 +21,11 @@ from api.web import (
     fairness,
     family,
     home,
+    not_again,
     orders,
     pairing,
     past,
+    repeating,
     settling,
     volunteer,
 )
@@ -32,6 +36,10 @@ web_router = Router(
         *home.ROUTES,
         *elder.ROUTES,
         *asking.ROUTES,
+        *asking_desk.ROUTES,
+        *asked.ROUTES,
+        *repeating.ROUTES,
+        *not_again.ROUTES,
         *family.ROUTES,
         *orders.ROUTES,
         *volunteer.ROUTES,

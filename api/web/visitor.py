@@ -32,6 +32,7 @@ FOR_COOKIE = "pointsbank_for"
 FOR_SECONDS = 60 * 60
 
 LEADERS = frozenset({Role.BUILDING_LEADER, Role.GRID_LEADER})
+PEOPLE = "/coordinator/people"
 AUDIT_HOME, LEADER_HOME, ELDER_HOME, FAMILY_HOME = "/books", "/confirm", "/elder", "/family"
 
 

@@ -29,6 +29,7 @@ class Words:
     def __init__(self, locale: str, *, timezone: str, today: date) -> None:
         self.locale = locale
         self.today = today
+        self.timezone = timezone
         self._zone = ZoneInfo(timezone)
 
     def on_pages(self) -> Mapping[str, object]:

@@ -168,6 +168,13 @@ def _near(at: datetime, field: str, now: datetime) -> datetime:
     return at.astimezone(UTC)
 
 
+def parse_kind_timing(told: object) -> Timing:
+    """Return how the time of a kind is asked for first: a window, or a fixed hour. Raises InvalidValue."""
+    if told not in (Timing.WINDOW.value, Timing.FIXED.value):
+        raise InvalidValue(field="timing", rule="known_value")
+    return Timing(str(told))
+
+
 def parse_slots(body: Mapping[str, Any]) -> Mapping[Slot, SlotHours]:
     """Return the slots a policy document says; the default when it does not mention them.
 

@@ -14,7 +14,15 @@ from enum import StrEnum
 from typing import Any
 
 from pointsbank.domain import points
-from pointsbank.domain.asked_time import DEFAULT_SLOTS, SLOTS_SECTION, Slot, SlotHours, parse_slots
+from pointsbank.domain.asked_time import (
+    DEFAULT_SLOTS,
+    SLOTS_SECTION,
+    Slot,
+    SlotHours,
+    Timing,
+    parse_kind_timing,
+    parse_slots,
+)
 from pointsbank.domain.availability import VolunteerRules, parse_volunteer_rules
 from pointsbank.domain.errors import DomainError, InvalidValue
 from pointsbank.domain.lots import last_day
@@ -50,7 +58,7 @@ FIELDS = frozenset(
     }
 )
 CAP_FIELDS = frozenset({"day_minutes", "year_milli_points", "account_milli_points"})
-KIND_FIELDS = frozenset({"coefficient_permille", "expected_minutes", "skill", "risk", "carers"})
+KIND_FIELDS = frozenset({"coefficient_permille", "expected_minutes", "skill", "risk", "carers", "timing"})
 CARERS_MAX = 2
 ITEM_FIELDS = frozenset({"milli_points", "fen", "daily_limit"})
 GIVING_FIELDS = frozenset({"enabled", "min_milli_points", "year_milli_points_max"})
@@ -85,7 +93,8 @@ class Risk(StrEnum):
 class ServiceKind:
     """One kind of service. coefficient: permille of the base rate; expected: minutes a visit takes.
 
-    skill: what a volunteer must be able to do. carers: how many must come, 1 or 2.
+    skill: what a volunteer must be able to do. carers: how many must come, 1 or 2. timing: how its time is
+    asked for first: a window, or a fixed hour that others have set (an appointment).
     """
 
     code: str
@@ -94,6 +103,7 @@ class ServiceKind:
     skill: str | None = None
     risk: Risk = Risk.LOW
     carers: int = 1
+    timing: Timing = Timing.WINDOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +276,7 @@ def _kinds(told: Mapping[str, Any]) -> dict[str, ServiceKind]:
             skill=skill,
             risk=_risk(kind.get("risk", Risk.LOW.value)),
             carers=_bounded(kind, "carers", 1, CARERS_MAX) if "carers" in kind else 1,
+            timing=parse_kind_timing(kind.get("timing", Timing.WINDOW.value)),
         )
     return kinds
 
@@ -358,7 +369,7 @@ DEFAULT_POLICY: dict[str, Any] = {
         "companionship": _kind(60),
         "shopping": _kind(45),
         "meal_delivery": _kind(30),
-        "clinic_escort": _kind(150, permille=1_200, skill="escort", risk="medium"),
+        "clinic_escort": _kind(150, permille=1_200, skill="escort", risk="medium") | {"timing": "fixed"},
         "haircut": _kind(40, permille=1_200, skill="haircut"),
         "repair": _kind(60, permille=1_200, skill="repair", risk="medium"),
         "cleaning": _kind(90),

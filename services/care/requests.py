@@ -7,9 +7,10 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from pointsbank.domain.asked_time import Slot, SlotOn, Timing, When, Window, asked_time
+from pointsbank.domain.asked_time import AskedTime, Slot, SlotOn, Timing, When, Window, asked_time
 from pointsbank.domain.errors import InvalidValue, NotFound
 from pointsbank.domain.help_request import AskedThrough, DuplicateRequest, RequestState, advance
+from pointsbank.domain.policy import Policy
 from pointsbank.domain.preferences import GenderWanted, Preferences, require_preferences
 from pointsbank.domain.roles import READERS, Actor, Role
 from pointsbank.domain.waiting import URGENCY_MAX, Escalation
@@ -39,10 +40,7 @@ async def ask(uow: UnitOfWork, actor: Actor, command: AskForHelp) -> RequestInfo
     through = await speaks_for(uow, actor, command.elder_id, action="ask_for_help")
     now = uow.clock.now()
     note = require_asked(command.urgency, command.note, command.preferences)
-    timezone = (await people.community(uow)).timezone
-    today = local_date(now, timezone)
-    policy = await ledger.policy_on(uow, max(today, _day(command.starts_at, timezone) or today))
-    time = asked_time(command.starts_at, command.minutes, slots=policy.slots, timezone=timezone, now=now)
+    time, policy = await _time_of(uow, command)
     building = await place_of(uow, command.elder_id, command.building_id)
     kind = policy.kind(command.kind)
     await store.take_turn(uow)
@@ -71,6 +69,19 @@ async def ask(uow: UnitOfWork, actor: Actor, command: AskForHelp) -> RequestInfo
         asked_at=now,
     )
     return (await requests_by_id(uow, [request_id]))[request_id]
+
+
+async def similar(uow: UnitOfWork, actor: Actor, command: AskForHelp) -> RequestInfo | None:
+    """Return the first request that stands and is so like this one that :func:`ask` would refuse it; else
+    None. Nothing is kept. Raises NotAllowed, InvalidValue, UnknownServiceKind.
+    """
+    await require_view(uow, actor, command.elder_id, action="view_request")
+    time, policy = await _time_of(uow, command)
+    kind = policy.kind(command.kind).code
+    number = await store.number_of_similar(uow, command.elder_id, kind, time.earliest_start, time.latest_end)
+    if number is None:
+        return None
+    return (await infos_of(uow, await store.requests_of_elder(uow, command.elder_id, number + 1, 1)))[0]
 
 
 def require_asked(urgency: int, note: str | None, wanted: Preferences) -> str | None:
@@ -263,6 +274,15 @@ async def infos_of(uow: UnitOfWork, rows: Sequence[dict[str, Any]]) -> list[Requ
         )
         for row in rows
     ]
+
+
+async def _time_of(uow: UnitOfWork, command: AskForHelp) -> tuple[AskedTime, Policy]:
+    """Return when the visit may begin, and the policy of the day that is asked for."""
+    now, timezone = uow.clock.now(), (await people.community(uow)).timezone
+    today = local_date(now, timezone)
+    policy = await ledger.policy_on(uow, max(today, _day(command.starts_at, timezone) or today))
+    time = asked_time(command.starts_at, command.minutes, slots=policy.slots, timezone=timezone, now=now)
+    return time, policy
 
 
 def _day(when: When, timezone: str) -> date | None:

@@ -52,6 +52,7 @@ from services.care.requests import (
     requests_in,
     requests_of_elder,
     requests_to_pair,
+    similar,
 )
 from services.care.series import ask_series, end_series, make_requests, series_of, skip_occurrence
 from services.care.settling import excuse_no_show, put_right, settle_overlap, unsettled_visits
@@ -181,6 +182,7 @@ __all__ = [
     "sanctions_of",
     "series_of",
     "settle_overlap",
+    "similar",
     "skip_occurrence",
     "speaks_for",
     "tell_family",

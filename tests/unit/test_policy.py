@@ -166,6 +166,7 @@ def test_a_kind_of_an_older_document_needs_one_and_carries_little_risk() -> None
     body["kinds"] = {"dancing": {"coefficient_permille": 1_000, "expected_minutes": 60}}
     read = parse_policy(1, date(2026, 1, 1), body)
     assert (read.kind("dancing").carers, read.kind("dancing").risk) == (1, Risk.LOW)
+    assert read.kind("dancing").timing == "window"
     assert (read.slots, read.waiting) == (policy().slots, policy().waiting)
 
 
@@ -176,6 +177,8 @@ def test_a_kind_of_an_older_document_needs_one_and_carries_little_risk() -> None
         ({"risk": 1}, "risk"),
         ({"carers": 3}, "carers"),
         ({"carers": 0}, "carers"),
+        ({"timing": "slot"}, "timing"),
+        ({"timing": 9}, "timing"),
     ],
 )
 def test_a_kind_that_cannot_be_is_refused_by_its_field(changed: dict[str, Any], field: str) -> None:

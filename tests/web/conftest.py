@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 import uvicorn
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
@@ -75,6 +77,14 @@ async def browser(chromium_path: str) -> AsyncIterator[Browser]:
         browser = await playwright.chromium.launch(executable_path=chromium_path, args=CHROMIUM_FLAGS)
         yield browser
         await browser.close()
+
+
+@asynccontextmanager
+async def program(site: Site, person: PersonInfo) -> AsyncIterator[httpx.AsyncClient]:
+    """Open a signed-in client that sends forms the way a browser does."""
+    async with httpx.AsyncClient(base_url=site.address, headers={"Origin": site.address}) as client:
+        await client.get(f"/sign-in/{await site.token(person)}")
+        yield client
 
 
 class Visit:

@@ -20,8 +20,8 @@ from api.cli.match import PAIRED as MATCH_PAIRED
 from api.cli.match import UNPAIRED as MATCH_UNPAIRED
 from api.errors import STATUSES
 from api.http.books import StatementOf
-from api.web.asking import WHO
 from api.web.availability import PARTS_OF_DAY
+from api.web.drafts import ENDS, SOON, WHO
 from api.web.orders import REASONS
 from api.web.pages import DONE, TEMPLATES
 from api.web.words import catalogues
@@ -64,6 +64,9 @@ FAMILIES: dict[str, list[str]] = {
     "bar.": list(BarKind),
     "complain.appeal.": list(AppealState),
     "complain.next.": list(ComplaintState),
+    "ask.soon.": list(SOON),
+    "ask.ends.": sorted({unit for unit, _ in ENDS.values()}),
+    "ask.wide.": ["daytime", "forenoon", "afternoon", "evening"],
     "complaint.to_do.": list(ToDo),
     "complaint_state.": list(ComplaintState),
     "decision.": list(DecisionKind),

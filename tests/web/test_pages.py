@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -27,7 +25,7 @@ from services.matching import service as matching
 from services.people import service as people
 from services.people.service import NewPerson, PersonInfo
 from services.settlement import service as settlement
-from tests.web.conftest import Site, Visit, open_browser
+from tests.web.conftest import Site, Visit, open_browser, program
 from tests.worlds import NINE_ON_MONDAY, ask_for_help, done_visit, give_points, planned_visit
 
 pytestmark = pytest.mark.browser
@@ -41,14 +39,6 @@ async def balance(site: Site, person: PersonInfo) -> int:
         return await ledger.balance(uow, accounts.available(person.ledger_ref))
 
 
-@asynccontextmanager
-async def program(site: Site, person: PersonInfo) -> AsyncIterator[httpx.AsyncClient]:
-    """Open a signed-in client that sends forms the way a browser does."""
-    async with httpx.AsyncClient(base_url=site.address, headers={"Origin": site.address}) as client:
-        await client.get(f"/sign-in/{await site.token(person)}")
-        yield client
-
-
 async def test_the_chain_is_walked_by_hand_without_javascript(
     site: Site, browser: Browser, visits: list[Visit]
 ) -> None:
@@ -57,7 +47,9 @@ async def test_the_chain_is_walked_by_hand_without_javascript(
     await elder.sign_in(world.elder)
     await elder.press("请人帮忙")
     await elder.press("陪伴聊天")
+    await elder.press("不急，可以等")
     await elder.press("今天")
+    await elder.press("要准点（比如看病）")
     await elder.press("11:00")
     assert "3月2日" in await elder.text()
     await elder.page.fill("#note", "请带老花镜")
