@@ -22,9 +22,9 @@ from api.web.forms import do_once, kept_key, read_form
 from api.web.pages import page
 from api.web.visitor import Visitor, home_while_acting, meet, visit
 from pointsbank.domain.asked_time import AskedTime, Slot, SlotOn, When, asked_time
-from pointsbank.domain.availability import LANGUAGES
 from pointsbank.domain.errors import DomainError, InvalidValue
 from pointsbank.domain.help_request import NEXT, DuplicateRequest, RequestState
+from pointsbank.domain.language import LANGUAGES
 from pointsbank.domain.policy import Policy, ServiceKind
 from pointsbank.domain.preferences import GenderWanted, Preferences
 from pointsbank.domain.roles import Actor

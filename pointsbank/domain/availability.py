@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -12,6 +11,7 @@ from uuid import UUID
 from pointsbank.domain import points
 from pointsbank.domain.errors import InvalidValue
 from pointsbank.domain.grid import GridDistance, GridPlan
+from pointsbank.domain.language import is_language
 
 DAY_MINUTES_MAX = 24 * 60
 WEEK_MINUTES_MAX = 7 * DAY_MINUTES_MAX
@@ -20,15 +20,6 @@ SKILL_LENGTH_MAX = 40
 SKILLS_MAX = 20
 PROOF_LENGTH_MAX = 200
 LANGUAGES_MAX = 20
-
-LANGUAGES = ("yue", "cmn", "hak", "nan", "toi", "en")
-"""The languages that are offered to be ticked: 粤语, 普通话, 客家话, 闽南话, 台山话, English.
-
-By ISO 639 but for ``toi``, the short name here of the dialect of Taishan and Jiangmen (ISO knows it as yue).
-"""
-
-LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8}){0,2}")
-LANGUAGE_LENGTH_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +130,7 @@ def require_languages(languages: Collection[str]) -> None:
     """Check what somebody speaks. Raises InvalidValue naming ``languages``."""
     if len(languages) > LANGUAGES_MAX:
         raise InvalidValue(field="languages", rule=f"at_most_{LANGUAGES_MAX}")
-    if any(len(each) > LANGUAGE_LENGTH_MAX or not LANGUAGE.fullmatch(each) for each in languages):
+    if not all(is_language(each) for each in languages):
         raise InvalidValue(field="languages", rule="language_code")
 
 

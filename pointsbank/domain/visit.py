@@ -84,6 +84,14 @@ ATTENDED = frozenset({VisitState.DONE, VisitState.DISPUTED, VisitState.CONFIRMED
 """States in which somebody was there and has gone."""
 
 
+class CancelledWhy(StrEnum):
+    """For whom a planned visit was called off; a visit that is cancelled without it fell out of itself."""
+
+    VOLUNTEER = "volunteer"  # withdrew, or had a coordinator do it by phone
+    ELDER = "elder"  # called the request off, or had it done
+    KEPT_APART = "kept_apart"  # the two are not to meet (again)
+
+
 class ConfirmationMethod(StrEnum):
     """How a visit was confirmed."""
 

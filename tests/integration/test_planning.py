@@ -14,6 +14,7 @@ import pytest
 from pointsbank.domain.availability import Limits
 from pointsbank.domain.errors import InvalidValue, NotAllowed, NotFound
 from pointsbank.domain.free_hours import ExceptionKind, FreeHour, HoursException
+from pointsbank.domain.language import TAISHAN
 from pointsbank.domain.pairing.instance import Cap, Instance, Spot, Stretch, Volunteer
 from pointsbank.domain.pairing.rules import Blocked, blocked
 from pointsbank.domain.policy import DEFAULT_POLICY
@@ -250,15 +251,15 @@ async def test_grids_are_those_named_else_those_near_home(bank: Database, world:
 
 async def test_languages_are_anybodys_own_or_noted_by_a_coordinator(bank: Database, world: World) -> None:
     async with bank.unit_of_work(1) as uow:
-        await people.set_languages(uow, world.elder.actor, world.elder.id, ["toi", "yue"])
-        await people.set_languages(uow, world.coordinator.actor, world.volunteer.id, ["toi"])
-        assert await people.languages_of(uow, [world.elder.id]) == {world.elder.id: {"toi", "yue"}}
+        await people.set_languages(uow, world.elder.actor, world.elder.id, [TAISHAN, "yue"])
+        await people.set_languages(uow, world.coordinator.actor, world.volunteer.id, [TAISHAN])
+        assert await people.languages_of(uow, [world.elder.id]) == {world.elder.id: {TAISHAN, "yue"}}
         with pytest.raises(NotAllowed):
             await people.set_languages(uow, world.volunteer.actor, world.elder.id, [])
         with pytest.raises(InvalidValue):
             await people.set_languages(uow, world.elder.actor, world.elder.id, ["台山话"])
     found = await instance(bank, await ask_for_help(bank, world))
-    assert of(found, world.volunteer).languages == {"toi"}
+    assert of(found, world.volunteer).languages == {TAISHAN}
 
 
 @pytest.mark.parametrize(
