@@ -155,6 +155,7 @@ STATUSES: Mapping[str, int] = {
     "cannot_take": 409,
     "daily_limit_reached": 409,
     "duplicate_request": 409,
+    "duplicate_series": 409,
     "gift_limit": 409,
     "giving_not_enabled": 409,
     "hold_expired": 409,

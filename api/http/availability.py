@@ -86,7 +86,7 @@ class SayAvailability(Asked):
 
 
 class SayLanguages(Asked):
-    """The languages a person speaks, by code: ``yue``, ``cmn``, ``hak``, ``nan``, ``en`` …; ``yue-x-taishan``: 台山话."""
+    """The languages a person speaks, by code: ``yue``, ``cmn``, ``hak``, ``nan``, ``yue-x-taishan`` …"""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"languages": ["yue", "yue-x-taishan"]}]})
     languages: list[Language]

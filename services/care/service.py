@@ -15,10 +15,13 @@ from services.care.aftercare.feedback import (
     without_feedback,
 )
 from services.care.aftercare.sanctions import barred, sanctions_of
+from services.care.apart import kept_apart
 from services.care.attending import check_in, check_out, nobody_home
 from services.care.backfill import backfill
 from services.care.confirming import confirm, earned_so_far
 from services.care.door.codes import DoorCode, begin_attempt, door_code, issue_card
+from services.care.making import make_requests, unmade
+from services.care.parting import exclude, exclude_pair
 from services.care.requests import (
     agree_starts,
     ask,
@@ -37,14 +40,12 @@ from services.care.requests import (
     requests_of_elder,
     requests_to_pair,
 )
-from services.care.series import ask_series, end_series, make_requests, series_of, skip_occurrence
+from services.care.series import ask_series, end_series, series_of, skip_occurrence
 from services.care.settling import excuse_no_show, put_right, settle_overlap, unsettled_visits
 from services.care.ties import (
     confirm_family,
     elders_of,
     end_family,
-    exclude,
-    exclude_pair,
     excluded_volunteers,
     exclusions_of,
     family_of,
@@ -65,6 +66,7 @@ from services.care.views import (
     RequestInfo,
     SeriesInfo,
     TieInfo,
+    UnmadeInfo,
     VisitInfo,
     WaitingLine,
 )
@@ -90,6 +92,7 @@ __all__ = [
     "RequestInfo",
     "SeriesInfo",
     "TieInfo",
+    "UnmadeInfo",
     "VisitInfo",
     "WaitingLine",
     "agree_starts",
@@ -129,6 +132,7 @@ __all__ = [
     "hear",
     "is_family",
     "issue_card",
+    "kept_apart",
     "lift_exclusion",
     "lock_request",
     "lock_states",
@@ -155,6 +159,7 @@ __all__ = [
     "skip_occurrence",
     "speaks_for",
     "tell_family",
+    "unmade",
     "unsettled_visits",
     "visit",
     "visits_of_elder",

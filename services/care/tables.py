@@ -176,8 +176,9 @@ class SeriesException(BankTable, table=True):
 class UnmadeOccurrence(BankTable, table=True):
     """One occurrence of a series for which no request could be made, and why: an error's code.
 
-    ``request_number``: of the request that stood in its way. ``settled_at``: when it got its request, or was
-    left out or ended with its series; empty: it is tried again until it has come, and told as lost after.
+    ``detail``: the error's fact, such as the number of the request like it. ``settled_at``: when it got its
+    request, or was left out or ended with its series; empty: it is tried again until it has come, and told as
+    lost after.
     """
 
     __tablename__ = "unmade_occurrences"
@@ -195,7 +196,7 @@ class UnmadeOccurrence(BankTable, table=True):
     series_id: UUID = Field(primary_key=True)
     occurrence: datetime = Field(primary_key=True, sa_type=DateTime(timezone=False))
     reason: str = word()
-    request_number: int | None = Field(default=None, sa_type=BigInteger, nullable=True)
+    detail: str | None = word(100, default=None, nullable=True)
     tries: int
     failed_at: datetime = moment()
     tried_at: datetime = moment()

@@ -11,6 +11,11 @@ async def pair_open_requests(uow: UnitOfWork) -> int:
     return (await service.run_pairing(uow, record_fruitless=False)).paired
 
 
+async def part_offers(uow: UnitOfWork) -> int:
+    """Put aside offers to volunteers who are kept apart from their elder since, and return how many."""
+    return await service.part_offers(uow)
+
+
 async def lapse_offers(uow: UnitOfWork) -> int:
     """Let unanswered offers lapse, and return how many did."""
     return await service.lapse_offers(uow)

@@ -58,17 +58,8 @@ async def excluded(uow: UnitOfWork, requests: Sequence[RequestInfo]) -> dict[UUI
     """
     elders = sorted({request.elder_id for request in requests})
     asked = await store.asked_before(uow, [request.id for request in requests])
-    never = await care.excluded_volunteers(uow, elders)
-    apart: dict[UUID, set[UUID]] = defaultdict(set)
-    for (elder, volunteer), history in (await care.pair_history(uow, elders)).items():
-        if history.again_elder is False or history.again_volunteer is False:
-            apart[elder].add(volunteer)
-    return {
-        request.id: asked.get(request.id, frozenset())
-        | never.get(request.elder_id, frozenset())
-        | apart.get(request.elder_id, frozenset())
-        for request in requests
-    }
+    apart = await care.kept_apart(uow, elders)
+    return {request.id: asked.get(request.id, frozenset()) | apart[request.elder_id] for request in requests}
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from services.matching.offers import (
     offer_if_urgent,
     offer_now,
     offers_of,
+    part_offers,
     standing_offers,
     withdraw,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "offer_now",
     "offers_of",
     "pairing_runs",
+    "part_offers",
     "planning_input",
     "prove_skill",
     "run_detail",

@@ -271,6 +271,36 @@ async def answer(uow: UnitOfWork, offer_id: UUID, state: OfferState, now: dateti
     return row is not None
 
 
+async def standing_all(uow: UnitOfWork, elder_ids: Collection[UUID] | None) -> list[tuple[UUID, UUID, UUID]]:
+    """Return offers that nobody has answered, with their elder and volunteer. elder_ids: None: of all."""
+    connection = await uow.connection()
+    rows = await connection.fetch(
+        """
+        SELECT o.id, r.elder_id, o.volunteer_id FROM bank.offers o
+          JOIN bank.help_requests r ON r.community_id = $1 AND r.id = o.help_request_id
+         WHERE o.community_id = $1 AND o.state = 'offered' AND ($2::uuid[] IS NULL OR r.elder_id = ANY ($2))
+         ORDER BY o.id
+        """,
+        uow.community_id,
+        None if elder_ids is None else list(elder_ids),
+    )
+    return [(row["id"], row["elder_id"], row["volunteer_id"]) for row in rows]
+
+
+async def requests_of(uow: UnitOfWork, offer_ids: Collection[UUID]) -> list[UUID]:
+    """Return the requests of offers, each once, in order."""
+    connection = await uow.connection()
+    rows = await connection.fetch(
+        """
+        SELECT DISTINCT help_request_id FROM bank.offers
+         WHERE community_id = $1 AND id = ANY ($2::uuid[]) ORDER BY help_request_id
+        """,
+        uow.community_id,
+        list(offer_ids),
+    )
+    return [row["help_request_id"] for row in rows]
+
+
 async def still_offered(uow: UnitOfWork, offer_ids: Sequence[UUID]) -> set[UUID]:
     """Lock offers, in order, and return those that nobody has answered."""
     connection = await uow.connection()

@@ -39,5 +39,5 @@ CREATE POLICY own_community ON bank.unmade_occurrences TO pointsbank_app
 
 REVOKE ALL ON FUNCTION bank.refuse_kept_apart, bank.require_called_off FROM PUBLIC;
 GRANT SELECT, INSERT ON bank.unmade_occurrences TO pointsbank_app;
-GRANT UPDATE (reason, request_number, tries, tried_at, settled_at) ON bank.unmade_occurrences TO pointsbank_app;
+GRANT UPDATE (reason, detail, tries, tried_at, settled_at) ON bank.unmade_occurrences TO pointsbank_app;
 GRANT UPDATE (given) ON bank.pairing_runs TO pointsbank_app;

@@ -41,7 +41,7 @@ def upgrade() -> None:
     op.create_check_constraint(
         op.f("ck_pairing_runs_replay"), "pairing_runs", REPLAY_OR_FORGOTTEN, schema="bank"
     )
-    _languages(LANGUAGE_OR_PRIVATE, (BEFORE, TAISHAN))
+    _languages(LANGUAGE_OR_PRIVATE, BEFORE, TAISHAN)
     # A script of several statements, which prepared statements (SQLAlchemy's way) cannot carry.
     script = (files("services.migrations") / "sql" / "care_10.sql").read_text()
     op.get_bind().connection.dbapi_connection.run_async(lambda connection: connection.execute(script))
@@ -87,7 +87,7 @@ def _series() -> None:
         sa.Column("series_id", sa.Uuid(), nullable=False),
         sa.Column("occurrence", sa.DateTime(), nullable=False),
         sa.Column("reason", sa.String(length=40), nullable=False),
-        sa.Column("request_number", sa.BigInteger(), nullable=True),
+        sa.Column("detail", sa.String(length=100), nullable=True),
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("failed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("tried_at", sa.DateTime(timezone=True), nullable=False),
@@ -112,24 +112,20 @@ def _series() -> None:
     )
 
 
-def _languages(rule: str, renamed: tuple[str, str]) -> None:
-    before, after = renamed
+def _languages(rule: str, before: str, after: str) -> None:
     op.drop_constraint(op.f("ck_spoken_languages_language"), "spoken_languages", schema="bank")
-    op.execute(
+    for query in (
         "DELETE FROM bank.spoken_languages l USING bank.spoken_languages o "
         "WHERE l.community_id = o.community_id AND l.person_id = o.person_id "
-        f"AND l.language = '{before}' AND o.language = '{after}'"
-    )
-    op.execute(f"UPDATE bank.spoken_languages SET language = '{after}' WHERE language = '{before}'")
-    op.create_check_constraint(
-        op.f("ck_spoken_languages_language"), "spoken_languages", rule, schema="bank"
-    )
-    op.execute(f"UPDATE bank.help_requests SET language_wanted = '{after}' WHERE language_wanted = '{before}'")
-    # A series that has ended stays as it is, by its trigger; nobody reads its language any more.
-    op.execute(
-        f"UPDATE bank.request_series SET language_wanted = '{after}' "
-        f"WHERE language_wanted = '{before}' AND ended_at IS NULL"
-    )
+        "AND l.language = :before AND o.language = :after",
+        "UPDATE bank.spoken_languages SET language = :after WHERE language = :before",
+        "UPDATE bank.help_requests SET language_wanted = :after WHERE language_wanted = :before",
+        # A series that has ended stays as it is, by its trigger; nobody reads its language any more.
+        "UPDATE bank.request_series SET language_wanted = :after "
+        "WHERE language_wanted = :before AND ended_at IS NULL",
+    ):
+        op.execute(sa.text(query).bindparams(before=before, after=after))
+    op.create_check_constraint(op.f("ck_spoken_languages_language"), "spoken_languages", rule, schema="bank")
 
 
 def downgrade() -> None:
@@ -139,19 +135,16 @@ def downgrade() -> None:
     op.execute("DROP FUNCTION bank.require_called_off, bank.refuse_kept_apart")
     op.execute("REVOKE UPDATE (given) ON bank.pairing_runs FROM pointsbank_app")
     # The earlier form knows no private parts: of others than this one the language is left.
-    op.execute(
+    for query in (
         "INSERT INTO bank.spoken_languages (community_id, person_id, language) "
         "SELECT DISTINCT community_id, person_id, split_part(language, '-x-', 1) FROM bank.spoken_languages "
-        f"WHERE language LIKE '%-x-%' AND language <> '{TAISHAN}' ON CONFLICT DO NOTHING"
-    )
-    op.execute(
-        f"DELETE FROM bank.spoken_languages WHERE language LIKE '%-x-%' AND language <> '{TAISHAN}'"
-    )
-    _languages(LANGUAGE, (TAISHAN, BEFORE))
+        "WHERE language LIKE '%-x-%' AND language <> :taishan ON CONFLICT DO NOTHING",
+        "DELETE FROM bank.spoken_languages WHERE language LIKE '%-x-%' AND language <> :taishan",
+    ):
+        op.execute(sa.text(query).bindparams(taishan=TAISHAN))
+    _languages(LANGUAGE, TAISHAN, BEFORE)
     op.drop_constraint(op.f("ck_pairing_runs_replay"), "pairing_runs", schema="bank")
-    op.execute(
-        "UPDATE bank.pairing_runs SET decided = NULL, worth = NULL, bound = NULL WHERE given IS NULL"
-    )
+    op.execute("UPDATE bank.pairing_runs SET decided = NULL, worth = NULL, bound = NULL WHERE given IS NULL")
     op.create_check_constraint(op.f("ck_pairing_runs_replay"), "pairing_runs", REPLAY, schema="bank")
     op.drop_table("unmade_occurrences", schema="bank")
     op.drop_index("uq_request_series_standing", table_name="request_series", schema="bank")
