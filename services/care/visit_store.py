@@ -277,23 +277,6 @@ async def set_confirmed(
         )
 
 
-async def credited_minutes(uow: UnitOfWork, volunteer_id: UUID, start: datetime, end: datetime) -> int:
-    """Return the minutes credited to a volunteer for visits that ended in [start, end)."""
-    connection = await uow.connection()
-    total = await connection.fetchval(
-        """
-        SELECT sum(credited_minutes) FROM bank.visits
-         WHERE community_id = $1 AND volunteer_id = $2 AND state = 'confirmed'
-           AND checked_out_at >= $3 AND checked_out_at < $4
-        """,
-        uow.community_id,
-        volunteer_id,
-        start,
-        end,
-    )
-    return int(total or 0)
-
-
 async def of_volunteer(
     uow: UnitOfWork, volunteer_id: UUID, after: UUID | None, limit: int
 ) -> list[dict[str, Any]]:
