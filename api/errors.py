@@ -150,6 +150,7 @@ STATUSES: Mapping[str, int] = {
     "second_person_needed": 403,
     "wrong_proof": 403,
     "not_found": 404,
+    "run_input_forgotten": 404,
     "route_not_found": 404,
     "method_not_allowed": 405,
     "cannot_take": 409,

@@ -247,6 +247,7 @@ async def _forget(uow: UnitOfWork) -> None:
     await people.forget_tokens(uow)
     await settlement_jobs.forget(uow)
     await care_jobs.forget_codes(uow)
+    await matching_jobs.forget_inputs(uow)
 
 
 async def run(settings: Settings, *, app_database_url: str, redis_url: str) -> None:

@@ -399,6 +399,7 @@ DEFAULT_POLICY: dict[str, Any] = {
         "week_minutes": 40 * 60,
         "urgent_offer_minutes": 30,
         "proven_skills": [],
+        "run_input_days": 90,
     },
     "pairing": {},
     "slots": SLOTS_SECTION,

@@ -119,15 +119,32 @@ async def insert_run(uow: UnitOfWork, run: PairingRunInfo, *, given: bytes, deci
     await uow.session.flush()
 
 
-async def run_documents(uow: UnitOfWork, run_id: UUID) -> tuple[PairingRunInfo, bytes, bytes] | None:
-    """Return a run with what it was given and what it decided, compressed; None where they are not kept."""
+async def run_documents(uow: UnitOfWork, run_id: UUID) -> tuple[PairingRunInfo, bytes | None, bytes] | None:
+    """Return a run with what it was given (None: no longer kept) and what it decided, compressed.
+
+    None for one of before these were stored.
+    """
     rows = await uow.session.exec(
         select(PairingRun).where(PairingRun.community_id == uow.community_id, PairingRun.id == run_id)
     )
     row = rows.one_or_none()
-    if row is None or row.given is None or row.decided is None:
+    if row is None or row.decided is None:
         return None
     return _run(row), row.given, row.decided
+
+
+async def forget_inputs(uow: UnitOfWork, before: datetime) -> int:
+    """Drop what the runs before a moment were given, and return of how many."""
+    connection = await uow.connection()
+    done = await connection.execute(
+        """
+        UPDATE bank.pairing_runs SET given = NULL
+         WHERE community_id = $1 AND ran_at < $2 AND given IS NOT NULL
+        """,
+        uow.community_id,
+        before,
+    )
+    return int(done.split()[-1])
 
 
 async def runs(uow: UnitOfWork, limit: int) -> list[PairingRunInfo]:
