@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 
 from pointsbank.domain.free_hours import FreeHour
+from pointsbank.domain.language import TAISHAN
 from pointsbank.domain.resident import Gender, PlaceKind
 from pointsbank.domain.roles import Role
 from seeds.geography import (
@@ -90,7 +91,7 @@ def _spoken(world: World) -> Iterator[tuple[int, list[str]]]:
     holders = world.people.holders
     for index in sorted({*holders[Role.VOLUNTEER], *holders[Role.ELDER]}):
         old = Role.ELDER in world.people.residents[index].roles
-        shares = (("yue", 0.85), ("toi", 0.3), ("cmn", 0.55 if old else 0.95), ("hak", 0.04))
+        shares = (("yue", 0.85), (TAISHAN, 0.3), ("cmn", 0.55 if old else 0.95), ("hak", 0.04))
         yield index, [each for each, share in shares if dice.random() < share] or ["yue"]
 
 

@@ -48,6 +48,9 @@ when the intent's lease has ended.
 SEAL_LOOK_SECONDS = 60
 """How often the worker looks whether a seal is due: a local day ends in the midst of any hour."""
 
+APART_SECONDS = 60
+"""How often the worker looks whether two who are kept apart have anything left to do with each other."""
+
 JOBS_AT_ONCE = 10
 POLL_SECONDS = 0.1
 HEALTH_SECONDS = 5
@@ -86,6 +89,8 @@ class WorkerProcess:
             (settings.sweep_seconds, "requests", self._in_one_commit(care_jobs.expire_requests)),
             (settings.sweep_seconds, "waiting", self._in_one_commit(care_jobs.escalate_waiting)),
             (settings.batch_seconds, "series", self._in_one_commit(care_jobs.make_requests)),
+            (APART_SECONDS, "apart", self._in_one_commit(care_jobs.part_kept_apart)),
+            (APART_SECONDS, "apart_offers", self._in_one_commit(matching_jobs.part_offers)),
             (settings.sweep_seconds, "visits", self._in_one_commit(care_jobs.tend_visits)),
             (
                 settings.batch_seconds,
@@ -242,6 +247,7 @@ async def _forget(uow: UnitOfWork) -> None:
     await people.forget_tokens(uow)
     await settlement_jobs.forget(uow)
     await care_jobs.forget_codes(uow)
+    await matching_jobs.forget_inputs(uow)
 
 
 async def run(settings: Settings, *, app_database_url: str, redis_url: str) -> None:

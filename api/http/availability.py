@@ -17,6 +17,7 @@ from api.http.wire import Asked, Day, Told, WholeNumber, text
 from pointsbank.domain import availability as rules
 from pointsbank.domain.availability import Limits
 from pointsbank.domain.free_hours import ExceptionKind, FreeHour, HoursException
+from pointsbank.domain.language import LANGUAGE, LANGUAGE_LENGTH_MAX
 from pointsbank.domain.roles import STAFF, Actor, Role
 from pointsbank.platform.database import UnitOfWork
 from services.matching import service as matching
@@ -29,7 +30,7 @@ GRID_MAX = 10_000
 VolunteerId = Annotated[UUID | None, QueryParameter(description="whose; yourself unless named")]
 Minute = Annotated[int, WholeNumber(0, 2 * 24 * 60)]
 SkillCode = Annotated[str, text(rules.SKILL_LENGTH_MAX)]
-Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[a-z0-9]{2,8}){0,2}$", max_length=20)]
+Language = Annotated[str, StringConstraints(pattern=f"^{LANGUAGE.pattern}$", max_length=LANGUAGE_LENGTH_MAX)]
 
 
 class WeeklyHours(Asked):
@@ -85,9 +86,9 @@ class SayAvailability(Asked):
 
 
 class SayLanguages(Asked):
-    """The languages a person speaks, by code: ``yue``, ``cmn``, ``hak``, ``nan``, ``toi``, ``en`` …"""
+    """The languages a person speaks, by code: ``yue``, ``cmn``, ``hak``, ``nan``, ``yue-x-taishan`` …"""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"languages": ["yue", "toi"]}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"languages": ["yue", "yue-x-taishan"]}]})
     languages: list[Language]
 
 

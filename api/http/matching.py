@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from litestar import Response, Router, get, post
@@ -16,7 +16,8 @@ from api.http.help_requests import HelpRequestAnswer
 from api.http.visits import VisitAnswer
 from api.http.wire import Told
 from pointsbank.domain.offer import OfferState
-from pointsbank.domain.roles import STAFF, Actor, Role
+from pointsbank.domain.pairing.plan_form import written_plan
+from pointsbank.domain.roles import READERS, STAFF, Actor, Role
 from pointsbank.platform.database import UnitOfWork
 from services.care import service as care
 from services.matching import service as matching
@@ -76,6 +77,15 @@ class PairingRunPage(Told):
     """The latest pairing runs, newest first."""
 
     items: list[PairingRunAnswer]
+
+
+class RunReasonsAnswer(Told):
+    """A pairing run, and its plan: each pair's worth term by term and the best alternative, each unpaired
+    request's obstacles. ``replayable``: what the run was given is still kept."""
+
+    run: PairingRunAnswer
+    replayable: bool
+    plan: dict[str, Any]
 
 
 def run_answer(run: PairingRunInfo) -> PairingRunAnswer:
@@ -177,6 +187,21 @@ async def pairing_runs(request: SignedIn) -> PairingRunPage:
     return await read(request, work)
 
 
+@get("/pairing-runs/{run_id:uuid}", opt=may(*READERS), operation_id="get_pairing_run")
+async def pairing_run(request: SignedIn, run_id: FromPath[UUID]) -> RunReasonsAnswer:
+    """Return what a pairing run decided and why; its full input is kept for the policy's days only."""
+
+    async def work(uow: UnitOfWork, actor: Actor) -> RunReasonsAnswer:
+        found = await matching.run_reasons(uow, actor, run_id)
+        return RunReasonsAnswer(
+            run=run_answer(found.info), replayable=found.replayable, plan=written_plan(found.plan)
+        )
+
+    return await read(request, work)
+
+
 router = Router(
-    "/", route_handlers=[offers, accept, decline, withdraw, run_pairing, pairing_runs], tags=["matching"]
+    "/",
+    route_handlers=[offers, accept, decline, withdraw, run_pairing, pairing_runs, pairing_run],
+    tags=["matching"],
 )

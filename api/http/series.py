@@ -11,14 +11,14 @@ from litestar import Response, get, post
 from litestar.params import FromPath, JSONBody
 from pydantic import BeforeValidator, ConfigDict, WithJsonSchema
 
-from api.auth import SIGNED_IN
+from api.auth import SIGNED_IN, may
 from api.dependencies import CREATED, SignedIn, change, read
 from api.http.help_requests import ElderId, Wanted
-from api.http.wire import Asked, Code, Told, WholeNumber, broken, text
+from api.http.wire import Asked, Code, Flag, Told, WholeNumber, broken, text
 from pointsbank.domain.asked_time import Slot, Timing
 from pointsbank.domain.help_request import MINUTES_MAX, MINUTES_MIN, AskedThrough
 from pointsbank.domain.preferences import GenderWanted
-from pointsbank.domain.roles import Actor
+from pointsbank.domain.roles import READERS, Actor
 from pointsbank.domain.series import RULE_LENGTH_MAX, OnHolidays
 from pointsbank.platform.database import UnitOfWork
 from services.care import service as care
@@ -51,7 +51,8 @@ class AskAgainAndAgain(Wanted):
 
     ``rule`` is an RFC 5545 recurrence rule that ends within two years and names at most three times a day;
     ``first_at`` is its DTSTART. With ``slot`` each is asked for in that part of its day; else it may begin up
-    to ``window_minutes`` after the rule's hour.
+    to ``window_minutes`` after the rule's hour. ``even_if_similar``: ask although something like it is asked
+    for already.
     """
 
     model_config = ConfigDict(
@@ -76,6 +77,7 @@ class AskAgainAndAgain(Wanted):
     slot: Slot | None = None
     window_minutes: Annotated[int, WholeNumber(0, WINDOW_MINUTES_MAX)] = 0
     holidays: OnHolidays = OnHolidays.KEEP
+    even_if_similar: Flag = False
 
 
 class LeaveOut(Asked):
@@ -108,9 +110,36 @@ class SeriesAnswer(Told):
     gender_hard: bool
     language_wanted: str | None
     same_carer: bool
+    similar_meant: bool
     asked_at: datetime
     ended_at: datetime | None
     coming: list[datetime]
+
+
+class UnmadeAnswer(Told):
+    """An occurrence that has no request, by the community's clock on the wall.
+
+    ``reason``: a refusal's code (such as ``duplicate_request``), or ``too_late``; ``detail``: its fact, such
+    as the number of the request like it. ``waits``: it has not come yet and is tried again; else it is lost.
+    """
+
+    series_id: UUID
+    elder_id: UUID
+    elder_name: str
+    kind: str
+    occurrence: datetime
+    reason: str
+    detail: str | None
+    tries: int
+    failed_at: datetime
+    tried_at: datetime
+    waits: bool
+
+
+class UnmadePage(Told):
+    """Occurrences without a request, the earliest first."""
+
+    items: list[UnmadeAnswer]
 
 
 class SeriesPage(Told):
@@ -137,6 +166,7 @@ async def ask(request: SignedIn, data: JSONBody[AskAgainAndAgain]) -> Response[S
             note=data.note,
             preferences=data.preferences,
             building_id=data.building_id,
+            even_if_similar=data.even_if_similar,
         )
         return SeriesAnswer.of(await care.ask_series(uow, actor, command))
 
@@ -150,6 +180,16 @@ async def listed(request: SignedIn, elder_id: ElderId = None) -> SeriesPage:
     async def work(uow: UnitOfWork, actor: Actor) -> SeriesPage:
         found = await care.series_of(uow, actor, elder_id or actor.person_id)
         return SeriesPage(items=[SeriesAnswer.of(info) for info in found])
+
+    return await read(request, work)
+
+
+@get("/series/unmade", opt=may(*READERS), operation_id="list_unmade_occurrences")
+async def not_made(request: SignedIn) -> UnmadePage:
+    """List the occurrences that could not be made into requests, and why; lost ones for sixty days."""
+
+    async def work(uow: UnitOfWork, actor: Actor) -> UnmadePage:
+        return UnmadePage(items=[UnmadeAnswer.of(info) for info in await care.unmade(uow, actor)])
 
     return await read(request, work)
 
@@ -176,4 +216,4 @@ async def end(request: SignedIn, series_id: FromPath[UUID]) -> Response[SeriesAn
     return await change(request, work)
 
 
-ROUTES: list[Any] = [ask, listed, skip, end]
+ROUTES: list[Any] = [ask, listed, not_made, skip, end]

@@ -18,6 +18,7 @@ from pointsbank.domain.preferences import ExclusionReason, Relation
 from pointsbank.domain.roles import STAFF, Actor
 from pointsbank.platform.database import UnitOfWork
 from services.care import service as care
+from services.matching import service as matching
 
 EXAMPLE = "01890a5d-ac96-774b-bcce-b302099a8057"
 
@@ -162,11 +163,12 @@ async def to_confirm(request: SignedIn) -> TiePage:
 
 @post("/exclusions", opt=SIGNED_IN, operation_id="exclude_volunteer", status_code=CREATED)
 async def exclude(request: SignedIn, data: JSONBody[Exclude]) -> Response[ExclusionPage]:
-    """Have a volunteer not be sent to an elder any more."""
+    """Have a volunteer not be sent to an elder any more: what they have agreed for later is called off."""
 
     async def work(uow: UnitOfWork, actor: Actor) -> ExclusionPage:
         elder_id = data.elder_id or actor.person_id
         await care.exclude(uow, actor, elder_id, data.volunteer_id, data.reason)
+        await matching.part_offers(uow, [elder_id])
         return await _exclusions(uow, actor, elder_id)
 
     return await change(request, work, status=CREATED)

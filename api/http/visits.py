@@ -16,7 +16,7 @@ from api.http.wire import PAGE_DEFAULT, AfterId, Limit, Told
 from api.idempotency import KEYED
 from pointsbank.domain.attendance import AttendanceMethod
 from pointsbank.domain.roles import STAFF, Actor, Role
-from pointsbank.domain.visit import ConfirmationMethod, VisitState
+from pointsbank.domain.visit import CancelledWhy, ConfirmationMethod, VisitState
 from pointsbank.platform.database import UnitOfWork
 from services.care import service as care
 
@@ -30,7 +30,8 @@ class VisitAnswer(Told):
     ``late_minutes``: how late the check-in was. ``overlap_with``: a visit of the volunteer at the same time,
     until a coordinator has settled it. ``recorded_by``: who recorded it afterwards. ``also_confirmed_by``:
     who confirmed a long one first; while ``state`` is ``done``, one more has to. ``evidence``: what audit
-    samples by.
+    samples by. ``cancelled_why``: for whom a planned one was called off; ``cancelled_late``: with less notice
+    than the policy asks for, which only a volunteer's own withdrawal is weighed for.
     """
 
     id: UUID
@@ -70,6 +71,10 @@ class VisitAnswer(Told):
     evidence: int | None
     times_by: UUID | None
     times_why: str | None
+    cancelled_by: UUID | None
+    cancelled_at: datetime | None
+    cancelled_why: CancelledWhy | None
+    cancelled_late: bool
 
 
 class VisitPage(Told):

@@ -14,9 +14,9 @@ from api.web.drafts import WHO
 from api.web.forms import do_once, read_form
 from api.web.pages import page
 from api.web.visitor import Visitor, home_while_acting, visit
-from pointsbank.domain.availability import LANGUAGES
 from pointsbank.domain.errors import DomainError
 from pointsbank.domain.help_request import NEXT, RequestState
+from pointsbank.domain.language import LANGUAGES
 from pointsbank.domain.preferences import Preferences
 from pointsbank.domain.roles import Actor
 from pointsbank.domain.waiting import URGENCY_MAX

@@ -38,9 +38,9 @@ from api.web.forms import do_once, kept_key, read_form
 from api.web.pages import page
 from api.web.visitor import Visitor, meet, visit
 from pointsbank.domain.asked_time import AskedTime, Slot, Timing, When, asked_time
-from pointsbank.domain.availability import LANGUAGES
 from pointsbank.domain.errors import DomainError, InvalidValue
 from pointsbank.domain.help_request import AHEAD_MAX, RequestState
+from pointsbank.domain.language import LANGUAGES
 from pointsbank.domain.policy import Policy, ServiceKind
 from pointsbank.domain.roles import STAFF, Actor
 from pointsbank.domain.waiting import URGENCY_MAX, waiting_since

@@ -27,9 +27,9 @@ from api.web.forms import read_form, see_other
 from api.web.pages import page
 from api.web.visitor import PEOPLE, Visitor, visit
 from pointsbank.domain.asked_time import Slot, asked_time
-from pointsbank.domain.availability import LANGUAGES
 from pointsbank.domain.errors import DomainError, InvalidValue
 from pointsbank.domain.help_request import AHEAD_MAX
+from pointsbank.domain.language import LANGUAGES
 from pointsbank.domain.roles import STAFF
 from pointsbank.platform.database import UnitOfWork
 from services.ledger import service as ledger

@@ -13,9 +13,10 @@ from api.dependencies import SignedIn
 from api.web.forms import do_once, read_form, see_other, uuid_of
 from api.web.pages import page
 from api.web.visitor import Visitor, visit
-from pointsbank.domain.availability import LANGUAGES, Limits, grids_near
+from pointsbank.domain.availability import Limits, grids_near
 from pointsbank.domain.errors import DomainError, InvalidValue
 from pointsbank.domain.free_hours import DAY_MINUTES, ExceptionKind, FreeHour, HoursException
+from pointsbank.domain.language import LANGUAGES
 from pointsbank.domain.roles import STAFF, Actor, Role
 from pointsbank.platform.database import UnitOfWork
 from services.matching import service as matching

@@ -16,8 +16,8 @@ from uuid import UUID
 
 from api.web.words import Words
 from pointsbank.domain.asked_time import Slot, SlotHours, SlotOn, Timing, When, Window, asked_time
-from pointsbank.domain.availability import LANGUAGES
 from pointsbank.domain.errors import InvalidValue
+from pointsbank.domain.language import LANGUAGES
 from pointsbank.domain.policy import Policy, ServiceKind
 from pointsbank.domain.preferences import GenderWanted, Preferences
 from pointsbank.domain.series import OnHolidays

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -12,23 +11,16 @@ from uuid import UUID
 from pointsbank.domain import points
 from pointsbank.domain.errors import InvalidValue
 from pointsbank.domain.grid import GridDistance, GridPlan
+from pointsbank.domain.language import is_language
 
 DAY_MINUTES_MAX = 24 * 60
 WEEK_MINUTES_MAX = 7 * DAY_MINUTES_MAX
 URGENT_OFFER_MINUTES_MAX = 24 * 60
+RUN_INPUT_DAYS_MAX = 5 * 366
 SKILL_LENGTH_MAX = 40
 SKILLS_MAX = 20
 PROOF_LENGTH_MAX = 200
 LANGUAGES_MAX = 20
-
-LANGUAGES = ("yue", "cmn", "hak", "nan", "toi", "en")
-"""The languages that are offered to be ticked: 粤语, 普通话, 客家话, 闽南话, 台山话, English.
-
-By ISO 639 but for ``toi``, the short name here of the dialect of Taishan and Jiangmen (ISO knows it as yue).
-"""
-
-LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8}){0,2}")
-LANGUAGE_LENGTH_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +30,25 @@ class VolunteerRules:
     day_minutes, week_minutes: the most anybody is asked to give in a local day and in a week from Monday.
     urgent_offer_minutes: how long an urgent request waits for one volunteer's answer. proven_skills: those
     that count only once somebody has verified their proof.
+
+    run_input_days: how long the full input of a pairing run is kept, for it tells when everybody is free and
+    where they live; twice the time by default in which a visit may be complained about and a finding appealed
+    against (``visit_rules``), so that a disputed pairing can still be run again. What was decided, and why,
+    stays.
     """
 
     day_minutes: int = 8 * 60
     week_minutes: int = 40 * 60
     urgent_offer_minutes: int = 30
     proven_skills: frozenset[str] = frozenset()
+    run_input_days: int = 90
 
     def __post_init__(self) -> None:
         for name, most in (
             ("day_minutes", DAY_MINUTES_MAX),
             ("week_minutes", WEEK_MINUTES_MAX),
             ("urgent_offer_minutes", URGENT_OFFER_MINUTES_MAX),
+            ("run_input_days", RUN_INPUT_DAYS_MAX),
         ):
             if not 1 <= getattr(self, name) <= most:
                 raise InvalidValue(field=name, rule=f"between_1_and_{most}")
@@ -62,7 +61,7 @@ def parse_volunteer_rules(told: Mapping[str, Any]) -> VolunteerRules:
     """
     values: dict[str, Any] = {}
     for name, value in told.items():
-        if name in {"day_minutes", "week_minutes", "urgent_offer_minutes"}:
+        if name in {"day_minutes", "week_minutes", "urgent_offer_minutes", "run_input_days"}:
             values[name] = points.whole(value, field=name)
         elif name == "proven_skills":
             if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
@@ -139,7 +138,7 @@ def require_languages(languages: Collection[str]) -> None:
     """Check what somebody speaks. Raises InvalidValue naming ``languages``."""
     if len(languages) > LANGUAGES_MAX:
         raise InvalidValue(field="languages", rule=f"at_most_{LANGUAGES_MAX}")
-    if any(len(each) > LANGUAGE_LENGTH_MAX or not LANGUAGE.fullmatch(each) for each in languages):
+    if not all(is_language(each) for each in languages):
         raise InvalidValue(field="languages", rule="language_code")
 
 

@@ -4,7 +4,7 @@
 
     open ──► offered ──► accepted ──► under_way ──► done ──► posted
      ▲ │        │ │          │ │
-     │ │        │ └─► open   │ └─► open (volunteer withdrew, or did not come)
+     │ │        │ └─► open   │ └─► open (volunteer withdrew, did not come, or is kept apart since)
      │ │        └─► (declined, lapsed)
      │ └─► cancelled (also from offered, accepted) · expired (also from offered)
 
@@ -16,7 +16,8 @@ state       points                         reliability
 =========== ============================== ====================================================
 open        none                           nobody's; the waiting clock runs
 offered     none                           nobody's: to decline is free, the waiting clock runs
-accepted    none                           the volunteer's from here on: to withdraw counts
+accepted    none                           the volunteer's from here on: to withdraw late counts
+                                           (``visit_rules.VisitRules.notice_minutes``)
 under_way   none                           the volunteer came
 done        none yet: who is not paid      the visit's confirmation decides
             has to confirm

@@ -5,7 +5,7 @@
     offered ──► accepted
        ├──────► declined
        ├──────► lapsed (nobody answered in time)
-       └──────► replaced (a later run found better, before it was answered)
+       └──────► replaced (before it was answered: a later run found better, or the two are kept apart since)
 
 An offer ends once; each place of a request has at most one that is offered or accepted.
 """

@@ -189,6 +189,17 @@ class Policy:
             raise UnknownServiceKind(kind=code)
         return self.kinds[code]
 
+    def counted_minutes(self, kind: str, minutes: int) -> int:
+        """Return how many minutes of a visit count against the most that a volunteer is asked to give.
+
+        A kind that by the policy takes longer than such a day (a night watch of ten hours, most of them
+        rest) fills the day on which it begins and no more: counted in full, nobody could ever be asked for
+        it. minutes: planned or made. A kind that is no longer known counts in full.
+        """
+        known = self.kinds.get(kind)
+        day = self.volunteers.day_minutes
+        return min(minutes, day) if known is not None and known.expected_minutes > day else minutes
+
     def item(self, partner: str, code: str) -> Item:
         """Return an item a partner sells. Raises UnknownItem."""
         if (partner, code) not in self.items:
@@ -399,6 +410,7 @@ DEFAULT_POLICY: dict[str, Any] = {
         "week_minutes": 40 * 60,
         "urgent_offer_minutes": 30,
         "proven_skills": [],
+        "run_input_days": 90,
     },
     "pairing": {},
     "slots": SLOTS_SECTION,

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 
 from pointsbank.domain.errors import DomainError, InvalidValue
-
-LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8}){0,2}")
-"""A language as ISO 639 writes it, with BCP 47's further parts: yue (粤语), cmn (普通话), hak, nan."""
-
-LANGUAGE_LENGTH_MAX = 20
+from pointsbank.domain.language import is_language
 
 
 @dataclass(eq=False)
@@ -73,6 +68,5 @@ def require_preferences(wanted: Preferences) -> None:
     """Check what is wanted. Raises InvalidValue naming ``gender_hard`` or ``language_wanted``."""
     if wanted.gender_hard and wanted.gender_wanted is None:
         raise InvalidValue(field="gender_hard", rule="with_a_gender")
-    language = wanted.language_wanted
-    if language is not None and (len(language) > LANGUAGE_LENGTH_MAX or not LANGUAGE.fullmatch(language)):
+    if wanted.language_wanted is not None and not is_language(wanted.language_wanted):
         raise InvalidValue(field="language_wanted", rule="language_code")

@@ -11,11 +11,16 @@ NEWCOMER = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A volunteer's promises in the time looked at. Cancelled in time, or nobody at home: none of these."""
+    """A volunteer's promises in the time looked at. withdrawn: late, by the volunteer, and not excused.
+
+    Withdrawn in good time, called off by the elder (however late), kept apart, or nobody at home: none of
+    these.
+    """
 
     in_time: int = 0
     late: int = 0
     no_show: int = 0
+    withdrawn: int = 0
 
 
 def reliability_of(kept: Kept, rules: VisitRules) -> int:
@@ -24,7 +29,7 @@ def reliability_of(kept: Kept, rules: VisitRules) -> int:
     ``rules.reliability_prior`` visits kept in time are counted with them, so that one bad day of somebody new
     does not weigh like a habit.
     """
-    number = kept.in_time + kept.late + kept.no_show
+    number = kept.in_time + kept.late + kept.no_show + kept.withdrawn
     if not number:
         return NEWCOMER
     worth = (
@@ -32,5 +37,6 @@ def reliability_of(kept: Kept, rules: VisitRules) -> int:
         + kept.in_time * rules.kept_permille
         + kept.late * rules.late_permille
         + kept.no_show * rules.no_show_permille
+        + kept.withdrawn * rules.withdrawn_permille
     )
     return worth // (rules.reliability_prior + number)

@@ -6,9 +6,14 @@ What a rule may say is bounded here; which days it names is reckoned by who has 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
+from uuid import UUID
 
-from pointsbank.domain.errors import InvalidValue
+from pointsbank.domain.asked_time import SlotHours
+from pointsbank.domain.errors import DomainError, InvalidValue
 
 RULE_LENGTH_MAX = 200
 DAYS_MAX = 731
@@ -17,6 +22,13 @@ DAYS_MAX = 731
 A_DAY_MAX = 3
 AHEAD_DAYS = 14
 """How many days ahead the requests of a series are made."""
+
+RETRY_EVERY = timedelta(hours=6)
+"""How long an occurrence that could not be made is left before it is tried again: so at most
+``4 * AHEAD_DAYS + 1`` times, for what has come is not tried any more."""
+
+TOO_LATE = "too_late"
+"""Why an occurrence got no request that nobody tried to make before its day had passed."""
 
 FREQUENCIES = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
 """Nothing more often than a day: hours within the day are named by BYHOUR and BYMINUTE."""
@@ -38,6 +50,19 @@ PARTS = frozenset(
 )
 NUMBER = re.compile(r"[1-9][0-9]{0,3}")
 DAY_OR_MOMENT = re.compile(r"[0-9]{8}(T[0-9]{6})?")
+
+
+@dataclass(eq=False)
+class DuplicateSeries(DomainError):
+    """The elder has asked for this kind again and again already, at times that meet these.
+
+    series: which asked first. occurrence: the first moment of both, on the clock on the wall; None: they are
+    told in the same words.
+    """
+
+    code = "duplicate_series"
+    series: UUID | None
+    occurrence: datetime | None
 
 
 class OnHolidays(StrEnum):
@@ -69,3 +94,44 @@ def rule_parts(rule: str) -> dict[str, str]:
     if "UNTIL" in parts and ("COUNT" in parts or not DAY_OR_MOMENT.fullmatch(parts["UNTIL"])):
         raise InvalidValue(field="rule", rule="recurrence_rule")
     return parts
+
+
+Span = tuple[datetime, datetime]
+"""From when to when one occurrence may keep somebody, on the clock on the wall; the end excluded."""
+
+
+def spans(
+    occurrences: Iterable[datetime], minutes: int, *, window_minutes: int, slot: SlotHours | None
+) -> Iterator[Span]:
+    """Yield for each occurrence, in their order, the time that a visit of ``minutes`` may lie in.
+
+    slot: if it is asked for in a slot: a visit ends in it, unless it is longer.
+    """
+    long = timedelta(minutes=minutes + window_minutes)
+    if slot is not None:
+        long = timedelta(minutes=max(minutes, slot.to_minute - slot.from_minute))
+    for at in occurrences:
+        yield at, at + long
+
+
+def first_shared(ours: Iterable[Span], theirs: Iterable[Span]) -> datetime | None:
+    """Return the first moment of both, or None. Each in order, and each of its spans equally long."""
+    one, other = iter(ours), iter(theirs)
+    mine, yours = next(one, None), next(other, None)
+    while mine is not None and yours is not None:
+        if mine[0] < yours[1] and yours[0] < mine[1]:
+            return max(mine[0], yours[0])
+        if mine[1] <= yours[1]:
+            mine = next(one, None)
+        else:
+            yours = next(other, None)
+    return None
+
+
+def require_apart(ours: Iterable[Span]) -> None:
+    """Check that a series does not ask for two visits at once. Raises InvalidValue naming ``rule``."""
+    until: datetime | None = None
+    for start, end in ours:
+        if until is not None and start < until:
+            raise InvalidValue(field="rule", rule="overlaps_itself")
+        until = end

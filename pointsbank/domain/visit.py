@@ -16,7 +16,10 @@ late.
 - confirmed: its minutes are posted. Counts as kept, or as late.
 - missing: it was never checked out; nothing is posted until a coordinator states when it ended.
 - disputed: somebody complained before it was confirmed; it cannot be, until the complaint is decided.
-- cancelled: earns nothing, and is nobody's fault.
+- cancelled: earns nothing. Who called a planned visit off is kept: withdrawing with less notice than the
+  policy's ``notice_minutes`` weighs on the volunteer (``withdrawn_permille``), unless a coordinator excuses
+  it; in good time it costs nothing. An elder's calling off, however late (it is shown), and being kept apart
+  afterwards (``kept_apart``: the request is open again) are nobody's fault.
 - no_show_volunteer: earns nothing, counts against the volunteer; a coordinator may excuse it (cancelled) or
   put it right (done), and who comes after all is late (under_way) while nobody else was asked.
 - no_show_elder: the volunteer came and nobody was at home: not held against the volunteer. Where the policy
@@ -82,6 +85,14 @@ GIVEN_UP = frozenset({VisitState.CANCELLED, VisitState.NO_SHOW_VOLUNTEER, VisitS
 
 ATTENDED = frozenset({VisitState.DONE, VisitState.DISPUTED, VisitState.CONFIRMED})
 """States in which somebody was there and has gone."""
+
+
+class CancelledWhy(StrEnum):
+    """For whom a planned visit was called off; a visit that is cancelled without it fell out of itself."""
+
+    VOLUNTEER = "volunteer"  # withdrew, or had a coordinator do it by phone
+    ELDER = "elder"  # called the request off, or had it done
+    KEPT_APART = "kept_apart"  # the two are not to meet (again)
 
 
 class ConfirmationMethod(StrEnum):
@@ -158,6 +169,11 @@ def minutes_between(checked_in: datetime, checked_out: datetime) -> Minutes:
     if minutes > VISIT_MINUTES_MAX:
         raise InvalidValue(field="checked_out", rule="within_24_hours")
     return Minutes(minutes)
+
+
+def is_late(planned_start: datetime, *, now: datetime, notice: timedelta) -> bool:
+    """Tell whether calling a visit off now is late: it begins sooner than ``notice`` from now."""
+    return planned_start < now + notice
 
 
 def late_minutes(planned_start: datetime, checked_in: datetime, *, grace: Minutes) -> Minutes:

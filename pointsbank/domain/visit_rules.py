@@ -73,14 +73,20 @@ class VisitRules:
     activity. Both as in Guangdong: 8 h valid at once, 8-12 h by the parent organisation, above 12 h by a
     higher one, at most 3 pairs a day for an activity.
 
+    notice_minutes: a planned visit called off later than so long before it begins is called off late. Half a
+    day by default: as long as an offer waits for its answer (``offer_minutes``), so that with so much notice
+    the next volunteer can still be asked and say yes or no.
+
     backfill_days: how long ago a visit recorded afterwards may have ended; backfills_a_month: how many one
     volunteer gets in a local calendar month (0: none at all).
 
     feedback_days: how long feedback may be changed; complaint_days: how long after its end a visit may be
     complained about; appeal_days: how long after a decision it may be appealed against.
 
-    reliability_days: how far back reliability looks. kept_permille, late_permille, no_show_permille: what
-    each visit is worth to it. reliability_prior: kept visits everybody is taken to have begun with.
+    reliability_days: how far back reliability looks. kept_permille, late_permille, withdrawn_permille,
+    no_show_permille: what each visit is worth to it; withdrawn: by the volunteer, and late, which by default
+    lies between a late visit, which the elder had, and a no-show, of which nobody was told.
+    reliability_prior: kept visits everybody is taken to have begun with.
     """
 
     late_grace_minutes: int = 10
@@ -90,6 +96,7 @@ class VisitRules:
     nobody_home_minutes: int = 0
     code_seconds: int = 60
     code_attempts: int = 5
+    notice_minutes: int = 12 * 60
     at_once_minutes: int = 8 * 60
     coordinator_minutes: int = 12 * 60
     pairs_a_day: int = 3
@@ -101,9 +108,15 @@ class VisitRules:
     reliability_days: int = 180
     kept_permille: int = 1_000
     late_permille: int = 700
+    withdrawn_permille: int = 400
     no_show_permille: int = 0
     reliability_prior: int = 2
     consequences: Mapping[Ground, Consequence] = field(default_factory=lambda: CONSEQUENCES)
+
+    @property
+    def notice(self) -> timedelta:
+        """How long before its start a visit can be called off without being late."""
+        return timedelta(minutes=self.notice_minutes)
 
     def tier(self, minutes: Minutes) -> int:
         """Return the tier of confirmation for a visit of that length: 1, 2 or 3."""
@@ -122,6 +135,7 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     "nobody_home_minutes": (0, 120),
     "code_seconds": (30, 3_600),
     "code_attempts": (1, 20),
+    "notice_minutes": (0, 7 * VISIT_MINUTES_MAX),
     "at_once_minutes": (1, VISIT_MINUTES_MAX),
     "coordinator_minutes": (1, VISIT_MINUTES_MAX),
     "pairs_a_day": (1, 24),
@@ -133,6 +147,7 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     "reliability_days": (1, DAYS_MAX),
     "kept_permille": (0, WEIGHT_MAX),
     "late_permille": (0, WEIGHT_MAX),
+    "withdrawn_permille": (0, WEIGHT_MAX),
     "no_show_permille": (0, WEIGHT_MAX),
     "reliability_prior": (0, 100),
 }
@@ -198,6 +213,7 @@ DEFAULT_VISITS: dict[str, Any] = {
     "no_show_minutes": 60,
     "missing_minutes": 240,
     "nobody_home_minutes": 0,
+    "notice_minutes": 720,
     "at_once_minutes": 480,
     "coordinator_minutes": 720,
     "pairs_a_day": 3,

@@ -34,6 +34,8 @@ from services.ledger import lots
 from services.ledger import service as ledger
 from services.people import service as people
 
+NOTHING_BACK = (0, 0)
+
 
 async def confirm(uow: UnitOfWork, actor: Actor, visit_id: UUID) -> VisitInfo:
     """Confirm a visit and, where that is enough for its length, post what it earns, in one commit.
@@ -159,9 +161,14 @@ async def earned_so_far(
     """Return what the caps count for a visit that ended on local ``day``.
 
     A visit belongs to the day and year in which it ended; points set aside for a redemption still count
-    as the account's. Meaningful only under :func:`people.lock_people` and the ledger's lock.
+    as the account's. What was taken back counts no longer. Meaningful only under :func:`people.lock_people`
+    and the ledger's lock.
     """
-    minutes = await visit_store.credited_minutes(uow, volunteer_id, *local_day(day, timezone))
+    credited = await visit_store.credited(uow, [volunteer_id], *local_day(day, timezone))
+    back = await ledger.minutes_taken_back(uow, [row["entry_number"] for row in credited])
+    minutes = sum(
+        row["credited_minutes"] - back.get(row["entry_number"], NOTHING_BACK)[1] for row in credited
+    )
     year = await ledger.earned_between(uow, ledger_ref, *local_year(day, timezone))
     codes = [accounts.available(ledger_ref), accounts.held(ledger_ref)]
     balance = sum((await ledger.balances(uow, codes)).values())

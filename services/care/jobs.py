@@ -27,6 +27,11 @@ async def tend_visits(uow: UnitOfWork) -> int:
     return await tending.tend_visits(uow)
 
 
+async def part_kept_apart(uow: UnitOfWork) -> int:
+    """Call off what two who are kept apart have agreed for later, and return how many visits."""
+    return await tending.part_kept_apart(uow)
+
+
 async def forget_codes(uow: UnitOfWork) -> None:
     """Drop the codes of former days."""
     await codes.forget_codes(uow)

@@ -24,6 +24,7 @@ class Commitment:
     """
 
     volunteer_id: UUID
+    kind: str
     start: datetime
     end: datetime
     stands: bool

@@ -20,7 +20,7 @@ async def commitments(
     connection = await uow.connection()
     rows = await connection.fetch(
         """
-        SELECT v.volunteer_id, v.planned_start AS start, v.planned_end AS "end",
+        SELECT v.volunteer_id, v.kind, v.planned_start AS start, v.planned_end AS "end",
                v.state IN ('planned', 'under_way') AS stands,
                coalesce(v.minutes, extract(epoch FROM v.planned_end - v.planned_start)::int / 60) AS minutes,
                coalesce(b.small_grid, r.small_grid) AS small_grid, b.east_m, b.north_m

@@ -1,8 +1,8 @@
 """Earning entries derived again from their visits, as they were decided.
 
 An entry's amounts follow from its visit (kind, minutes, end), the version it cites, and what the volunteer
-had before it: minutes credited that day, points of the year, points in the account, all as of the entry
-before. Whatever else the journal says was not earned.
+had before it: minutes credited that day, points of the year (of either what was not taken back by then),
+points in the account, all as of the entry before. Whatever else the journal says was not earned.
 """
 
 from __future__ import annotations
@@ -210,9 +210,14 @@ async def _so_far(
     stood: list[Stood] = await history.stood_before(uow, asked)
     span: tuple[datetime, datetime] = (local_day(min(days), timezone)[0], local_day(max(days), timezone)[1])
     credited: dict[tuple[UUID, date], list[tuple[int, int]]] = defaultdict(list)
-    for row in await visit_store.credited(uow, sorted({volunteer.id for *_, volunteer in sound}), *span):
-        day = local_date(row["checked_out_at"], timezone)
-        credited[row["volunteer_id"], day].append((row["entry_number"], row["credited_minutes"]))
+    rows = await visit_store.credited(uow, sorted({volunteer.id for *_, volunteer in sound}), *span)
+    back = await ledger.minutes_taken_back(uow, [row["entry_number"] for row in rows])
+    for row in rows:
+        moved = credited[row["volunteer_id"], local_date(row["checked_out_at"], timezone)]
+        moved.append((row["entry_number"], row["credited_minutes"]))
+        if row["entry_number"] in back:
+            by, minutes = back[row["entry_number"]]
+            moved.append((by, -minutes))
     return [
         EarnedSoFar(
             day_minutes=Minutes(

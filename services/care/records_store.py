@@ -36,12 +36,16 @@ class ConfirmedVisit:
 
 @dataclass(frozen=True, slots=True)
 class AttendedVisit:
-    """When a volunteer was at a visit; no check-out yet: None. credited_minutes: 0 until confirmed."""
+    """When a volunteer was at a visit; no check-out yet: None. credited_minutes: 0 until confirmed.
+
+    entry_number: of the entry that it earned, if any.
+    """
 
     volunteer_id: UUID
     checked_in_at: datetime
     checked_out_at: datetime | None
     credited_minutes: int
+    entry_number: int | None = None
 
 
 async def known_keys(uow: UnitOfWork, keys: Sequence[bytes]) -> dict[bytes, UUID]:
@@ -69,7 +73,7 @@ async def attended(
         SELECT volunteer_id, checked_in_at,
                CASE WHEN state = 'missing' THEN greatest(planned_end, checked_in_at) ELSE checked_out_at END
                    AS checked_out_at,
-               coalesce(credited_minutes, 0) AS credited_minutes
+               coalesce(credited_minutes, 0) AS credited_minutes, entry_number
           FROM bank.visits
          WHERE community_id = $1 AND volunteer_id = ANY ($2::uuid[])
            AND state IN ('under_way', 'missing', 'done', 'disputed', 'confirmed') AND checked_in_at <= $4

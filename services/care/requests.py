@@ -119,13 +119,15 @@ async def place_of(uow: UnitOfWork, elder_id: UUID, building_id: UUID | None) ->
 async def cancel_request(uow: UnitOfWork, actor: Actor, request_id: UUID) -> RequestInfo:
     """Cancel a request, and the visit planned for it; nobody has come yet.
 
-    By the elder, their confirmed family or a coordinator. Raises NotFound, NotAllowed, WrongState.
+    However late it is, it is nobody's fault. By the elder, their confirmed family or a coordinator.
+    Raises NotFound, NotAllowed, WrongState.
     """
     row = await lock_request(uow, request_id)
     await speaks_for(uow, actor, row["elder_id"], action="cancel_request")
     advance(RequestState(row["state"]), RequestState.CANCELLED)
     await store.set_state(uow, [request_id], RequestState.CANCELLED)
-    await visit_store.cancel_planned(uow, request_id)
+    notice = (await ledger.policy_on(uow, await people.local_today(uow))).visits.notice
+    await visit_store.cancel_planned(uow, request_id, by=actor.person_id, notice=notice)
     return (await requests_by_id(uow, [request_id]))[request_id]
 
 

@@ -1,54 +1,45 @@
-"""Series: help asked for again and again, made into requests some days ahead, each occurrence once."""
+"""Series: help asked for again and again; one occurrence left out, and the end."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from itertools import islice
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
-import structlog
-
-from pointsbank.domain.asked_time import (
-    Slot,
-    SlotHours,
-    SlotOn,
-    Timing,
-    When,
-    Window,
-    asked_time,
-    at_minute,
-)
-from pointsbank.domain.errors import DomainError, InvalidValue, NotFound, WrongState
-from pointsbank.domain.help_request import AHEAD_MAX, AskedThrough, require_minutes
-from pointsbank.domain.preferences import GenderWanted
+from pointsbank.domain.asked_time import Slot, SlotHours, Timing
+from pointsbank.domain.errors import InvalidValue, NotFound, WrongState
+from pointsbank.domain.help_request import AHEAD_MAX, require_minutes
 from pointsbank.domain.roles import Actor
-from pointsbank.domain.series import AHEAD_DAYS, OnHolidays, rule_parts
+from pointsbank.domain.series import (
+    DuplicateSeries,
+    OnHolidays,
+    first_shared,
+    require_apart,
+    rule_parts,
+    spans,
+)
 from pointsbank.platform.clock import local_date
 from pointsbank.platform.database import UnitOfWork
 from pointsbank.platform.ids import uuid7
 from services.care import series_store as store
+from services.care import unmade_store
+from services.care.making import make, on_the_wall, told
 from services.care.recurrence import last_day, occurrences
 from services.care.requests import cancel_request, place_of, require_asked
-from services.care.store import insert_request, take_turn
+from services.care.store import take_turn
 from services.care.ties import require_view, speaks_for
 from services.care.views import AskAgainAndAgain, SeriesInfo
 from services.ledger import service as ledger
 from services.people import service as people
-
-log = structlog.get_logger(__name__)
 
 SERIES_MAX = 20
 """Most series of one elder that stand at once."""
 
 COMING_SHOWN = 5
 SHOWN_MAX = 50
-MADE_AT_ONCE = 100
-"""Series one round makes requests for; the rest wait for the next."""
-
 WINDOW_MINUTES_MAX = 24 * 60
 
 
@@ -57,7 +48,7 @@ async def ask_series(uow: UnitOfWork, actor: Actor, command: AskAgainAndAgain) -
 
     By the elder, their confirmed family or a coordinator. Raises NotAllowed, NotFound, InvalidValue
     (``first_at``, ``rule``, ``slot``, ``window_minutes`` and what :func:`requests.ask` names),
-    UnknownServiceKind.
+    UnknownServiceKind, DuplicateSeries. What of it meets a single request is noted (:func:`making.unmade`).
     """
     through = await speaks_for(uow, actor, command.elder_id, action="ask_for_help")
     note = require_asked(command.urgency, command.note, command.preferences)
@@ -72,6 +63,9 @@ async def ask_series(uow: UnitOfWork, actor: Actor, command: AskAgainAndAgain) -
     if command.slot is not None:
         command = replace(command, first_at=_begins(command.first_at, policy.slots[command.slot]))
     last_on = last_day(command.rule, command.first_at)
+    await take_turn(uow)
+    if not command.even_if_similar:
+        await _require_new(uow, command, policy.slots, today)
     if await store.count_standing(uow, command.elder_id, today) >= SERIES_MAX:
         raise InvalidValue(field="rule", rule=f"at_most_{SERIES_MAX}")
     series_id = uuid7()
@@ -87,7 +81,7 @@ async def ask_series(uow: UnitOfWork, actor: Actor, command: AskAgainAndAgain) -
     )
     row = await store.lock_series(uow, series_id)
     assert row is not None, "it was inserted"
-    await _make(uow, row, set(), timezone)
+    await make(uow, row, set(), timezone)
     return await _series(uow, series_id)
 
 
@@ -98,6 +92,8 @@ async def end_series(uow: UnitOfWork, actor: Actor, series_id: UUID) -> SeriesIn
     """
     row = await _lock(uow, actor, series_id, action="end_series")
     await store.set_ended(uow, row["id"], actor.person_id)
+    timezone = (await people.community(uow)).timezone
+    await unmade_store.settle(uow, row["id"], after=on_the_wall(uow, timezone))
     for request_id in await store.made(uow, series_id):
         await cancel_request(uow, actor, request_id)
     return await _series(uow, series_id)
@@ -113,6 +109,7 @@ async def skip_occurrence(uow: UnitOfWork, actor: Actor, series_id: UUID, occurr
     if occurrence not in occurrences(row["rule"], row["first_at"]):
         raise InvalidValue(field="occurrence", rule="one_of_the_series")
     await store.insert_exception(uow, series_id, occurrence, actor.person_id)
+    await unmade_store.settle(uow, series_id, at=occurrence)
     for request_id in await store.made(uow, series_id, occurrence):
         await cancel_request(uow, actor, request_id)
     return await _series(uow, series_id)
@@ -124,83 +121,32 @@ async def series_of(uow: UnitOfWork, actor: Actor, elder_id: UUID) -> list[Serie
     return await _infos(uow, await store.series_of(uow, elder_id, SHOWN_MAX))
 
 
-async def make_requests(uow: UnitOfWork) -> int:
-    """Make the requests of the next ``AHEAD_DAYS`` days for series that stand, and return how many.
+async def _require_new(
+    uow: UnitOfWork, command: AskAgainAndAgain, slots: Mapping[Slot, SlotHours], today: date
+) -> None:
+    """Check that no series of the elder asks for the same at a time of this one, nor this one twice itself.
 
-    Each occurrence gets one request, whoever else does the same at the same time: a series is locked while
-    its requests are made, and the database knows each occurrence once. An occurrence that cannot be asked for
-    (its kind is no longer in the policy, the elder has no building) is left out, and logged.
+    In the turn that :func:`store.take_turn` gave, so that of two who ask the later sees the earlier.
+    Raises DuplicateSeries, InvalidValue (``rule``).
     """
-    timezone = (await people.community(uow)).timezone
-    through = local_date(uow.clock.now(), timezone) + timedelta(days=AHEAD_DAYS)
-    rows = await store.lock_unmade(uow, through, MADE_AT_ONCE)
-    left_out = await store.exceptions(uow, [row["id"] for row in rows])
-    return sum([await _make(uow, row, left_out[row["id"]], timezone) for row in rows])
-
-
-async def _make(uow: UnitOfWork, row: dict[str, Any], left_out: set[datetime], timezone: str) -> int:
-    """Make what is due of one series, locked before; return how many requests."""
-    today = local_date(uow.clock.now(), timezone)
-    after, through = row["made_through"] or date.min, today + timedelta(days=AHEAD_DAYS)
-    made = 0
-    for at in occurrences(
-        row["rule"], row["first_at"], on_holidays=OnHolidays(row["holidays"]), left_out=left_out
-    ):
-        if at.date() > through:
-            break
-        if at.date() <= after or at.date() < today:
-            continue
-        try:
-            made += await _ask(uow, row, at, timezone)
-        except DomainError as error:
-            log.warning("occurrence_not_made", community=uow.community_id, reason=error.code)
-    await store.set_made(uow, row["id"], through)
-    return made
-
-
-async def _ask(uow: UnitOfWork, row: dict[str, Any], at: datetime, timezone: str) -> bool:
-    """Make the request of one occurrence; tell whether it is new."""
-    info = _info(row, ())
-    policy = await ledger.policy_on(uow, at.date())
-    kind = policy.kind(info.kind)
-    building = await place_of(uow, info.elder_id, info.building_id)
-    time = asked_time(
-        _when(info, at, timezone),
-        info.minutes,
-        slots=policy.slots,
-        timezone=timezone,
-        now=uow.clock.now(),
-    )
-    await take_turn(uow)
-    return await insert_request(
-        uow,
-        uuid7(),
-        elder_id=info.elder_id,
-        asked_by=info.asked_by,
-        asked_through=info.asked_through,
-        kind=kind.code,
-        carers=kind.carers,
-        small_grid=building.small_grid,
-        building_id=building.id,
-        time=time,
-        urgency=info.urgency,
-        note=info.note,
-        wanted=info.preferences,
-        similar_meant=True,
-        asked_at=uow.clock.now(),
-        series=(info.id, at),
-    )
-
-
-def _when(info: SeriesInfo, at: datetime, timezone: str) -> When:
-    if info.slot is not None:
-        return SlotOn(at.date(), info.slot)
-    starts_at = at.replace(tzinfo=ZoneInfo(timezone))
-    if info.timing is Timing.FIXED:
-        return starts_at
-    # By the clock on the wall: a window over a clock change is as long as the clock says.
-    ends = at.hour * 60 + at.minute + info.window_minutes
-    return Window(starts_at, at_minute(at.date(), ends, timezone))
+    asked = list(occurrences(command.rule, command.first_at, on_holidays=command.holidays))
+    hours = slots[command.slot] if command.slot is not None else None
+    ours = list(spans(asked, command.minutes, window_minutes=command.window_minutes, slot=hours))
+    require_apart(ours)
+    standing = await store.standing_of_kind(uow, command.elder_id, command.kind, today)
+    left_out = await store.exceptions(uow, [row["id"] for row in standing])
+    for row in standing:
+        theirs = occurrences(
+            row["rule"],
+            row["first_at"],
+            on_holidays=OnHolidays(row["holidays"]),
+            left_out=left_out[row["id"]],
+        )
+        hours = slots[Slot(row["slot"])] if row["slot"] else None
+        known = spans(theirs, row["minutes"], window_minutes=row["window_minutes"], slot=hours)
+        shared = first_shared(ours, known)
+        if shared is not None:
+            raise DuplicateSeries(series=row["id"], occurrence=shared)
 
 
 def _timing(command: AskAgainAndAgain) -> Timing:
@@ -250,9 +196,9 @@ async def _series(uow: UnitOfWork, series_id: UUID) -> SeriesInfo:
 
 async def _infos(uow: UnitOfWork, rows: Sequence[dict[str, Any]]) -> list[SeriesInfo]:
     timezone = (await people.community(uow)).timezone
-    now = uow.clock.now().astimezone(ZoneInfo(timezone)).replace(tzinfo=None)
+    now = on_the_wall(uow, timezone)
     left_out = await store.exceptions(uow, [row["id"] for row in rows])
-    return [_info(row, _coming(row, left_out[row["id"]], now)) for row in rows]
+    return [told(row, _coming(row, left_out[row["id"]], now)) for row in rows]
 
 
 def _coming(row: dict[str, Any], left_out: set[datetime], now: datetime) -> tuple[datetime, ...]:
@@ -261,17 +207,3 @@ def _coming(row: dict[str, Any], left_out: set[datetime], now: datetime) -> tupl
     holidays = OnHolidays(row["holidays"])
     found = occurrences(row["rule"], row["first_at"], on_holidays=holidays, left_out=left_out)
     return tuple(islice((at for at in found if at >= now), COMING_SHOWN))
-
-
-def _info(row: dict[str, Any], coming: tuple[datetime, ...]) -> SeriesInfo:
-    return SeriesInfo(
-        **{
-            **row,
-            "asked_through": AskedThrough(row["asked_through"]),
-            "timing": Timing(row["timing"]),
-            "slot": Slot(row["slot"]) if row["slot"] else None,
-            "holidays": OnHolidays(row["holidays"]),
-            "gender_wanted": GenderWanted(row["gender_wanted"]) if row["gender_wanted"] else None,
-        },
-        coming=coming,
-    )

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from pointsbank.domain.asked_time import Timing
 from pointsbank.domain.help_request import AskedThrough
+from pointsbank.domain.series import DuplicateSeries
 from pointsbank.platform.database import UnitOfWork
 from services.care.views import AskAgainAndAgain
 
 SERIES = """
 SELECT id, elder_id, asked_by, asked_through, kind, minutes, timing, slot, window_minutes, first_at, last_on,
        rule, holidays, urgency, note, building_id, gender_wanted, gender_hard, language_wanted, same_carer,
-       asked_at, made_through, ended_at
+       similar_meant, asked_at, made_through, ended_at
   FROM bank.request_series WHERE community_id = $1
 """
+
+
+@contextmanager
+def _twice_named() -> Iterator[None]:
+    """Turn the refusal of a series told in the same words as another into DuplicateSeries."""
+    try:
+        yield
+    except asyncpg.UniqueViolationError as error:
+        if error.constraint_name != "uq_request_series_standing":
+            raise
+        raise DuplicateSeries(series=None, occurrence=None) from error
 
 
 async def insert_series(
@@ -31,40 +46,53 @@ async def insert_series(
     last_on: date,
     note: str | None,
 ) -> None:
-    """Insert a series."""
+    """Insert a series. Raises DuplicateSeries (the unit of work can then only be given up)."""
     connection = await uow.connection()
     wanted = command.preferences
-    await connection.execute(
-        """
-        INSERT INTO bank.request_series (
-               community_id, id, elder_id, asked_by, asked_through, kind, minutes, timing, slot,
-               window_minutes, first_at, last_on, rule, holidays, urgency, note, building_id, gender_wanted,
-               gender_hard, language_wanted, same_carer, asked_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-                $21, $22)
-        """,
-        uow.community_id,
-        series_id,
-        command.elder_id,
-        asked_by,
-        asked_through.value,
-        command.kind,
-        command.minutes,
-        timing.value,
-        command.slot,
-        command.window_minutes,
-        command.first_at,
-        last_on,
-        command.rule,
-        command.holidays.value,
-        command.urgency,
-        note,
-        command.building_id,
-        wanted.gender_wanted,
-        wanted.gender_hard,
-        wanted.language_wanted,
-        wanted.same_carer,
-        uow.clock.now(),
+    with _twice_named():
+        await connection.execute(
+            """
+            INSERT INTO bank.request_series (
+                   community_id, id, elder_id, asked_by, asked_through, kind, minutes, timing, slot,
+                   window_minutes, first_at, last_on, rule, holidays, urgency, note, building_id,
+                   gender_wanted, gender_hard, language_wanted, same_carer, asked_at, similar_meant)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
+                    $21, $22, $23)
+            """,
+            uow.community_id,
+            series_id,
+            command.elder_id,
+            asked_by,
+            asked_through.value,
+            command.kind,
+            command.minutes,
+            timing.value,
+            command.slot,
+            command.window_minutes,
+            command.first_at,
+            last_on,
+            command.rule,
+            command.holidays.value,
+            command.urgency,
+            note,
+            command.building_id,
+            wanted.gender_wanted,
+            wanted.gender_hard,
+            wanted.language_wanted,
+            wanted.same_carer,
+            uow.clock.now(),
+            command.even_if_similar,
+        )
+
+
+async def standing_of_kind(uow: UnitOfWork, elder_id: UUID, kind: str, day: date) -> list[dict[str, Any]]:
+    """Return an elder's series of a kind that stand and go on to ``day`` at least, the oldest first."""
+    return await _fetch(
+        uow,
+        SERIES + "AND elder_id = $2 AND kind = $3 AND ended_at IS NULL AND last_on >= $4 ORDER BY id",
+        elder_id,
+        kind,
+        day,
     )
 
 
@@ -72,6 +100,15 @@ async def lock_series(uow: UnitOfWork, series_id: UUID) -> dict[str, Any] | None
     """Lock a series and return its row, or None."""
     found = await _fetch(uow, SERIES + "AND id = $2 FOR NO KEY UPDATE", series_id)
     return found[0] if found else None
+
+
+async def lock_free(uow: UnitOfWork, ids: Sequence[UUID]) -> list[dict[str, Any]]:
+    """Lock and return those of the series that stand, but those being changed."""
+    return await _fetch(
+        uow,
+        SERIES + "AND id = ANY ($2::uuid[]) AND ended_at IS NULL ORDER BY id FOR NO KEY UPDATE SKIP LOCKED",
+        list(ids),
+    )
 
 
 async def lock_unmade(uow: UnitOfWork, through: date, limit: int) -> list[dict[str, Any]]:

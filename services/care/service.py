@@ -23,6 +23,7 @@ from services.care.aftercare.feedback import (
     without_feedback,
 )
 from services.care.aftercare.sanctions import barred, sanctions_of
+from services.care.apart import kept_apart
 from services.care.attending import check_in, check_out, nobody_home
 from services.care.backfill import BackfillRoom, backfill, backfill_room
 from services.care.confirming import confirm, earned_so_far
@@ -35,6 +36,8 @@ from services.care.desk import (
     visits_to_attend,
 )
 from services.care.door.codes import DoorCode, begin_attempt, door_code, issue_card
+from services.care.making import make_requests, unmade
+from services.care.parting import exclude, exclude_pair
 from services.care.requests import (
     agree_starts,
     ask,
@@ -54,14 +57,12 @@ from services.care.requests import (
     requests_to_pair,
     similar,
 )
-from services.care.series import ask_series, end_series, make_requests, series_of, skip_occurrence
+from services.care.series import ask_series, end_series, series_of, skip_occurrence
 from services.care.settling import excuse_no_show, put_right, settle_overlap, unsettled_visits
 from services.care.ties import (
     confirm_family,
     elders_of,
     end_family,
-    exclude,
-    exclude_pair,
     excluded_volunteers,
     exclusions_of,
     family_of,
@@ -82,6 +83,7 @@ from services.care.views import (
     RequestInfo,
     SeriesInfo,
     TieInfo,
+    UnmadeInfo,
     VisitInfo,
     WaitingLine,
 )
@@ -112,6 +114,7 @@ __all__ = [
     "RequestInfo",
     "SeriesInfo",
     "TieInfo",
+    "UnmadeInfo",
     "VisitInfo",
     "WaitingLine",
     "agree_starts",
@@ -154,6 +157,7 @@ __all__ = [
     "hear",
     "is_family",
     "issue_card",
+    "kept_apart",
     "latest_complaints",
     "lift_exclusion",
     "lock_request",
@@ -186,6 +190,7 @@ __all__ = [
     "skip_occurrence",
     "speaks_for",
     "tell_family",
+    "unmade",
     "unsettled_visits",
     "visit",
     "visits_of_elder",

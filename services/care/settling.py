@@ -10,7 +10,7 @@ from pointsbank.domain.attendance import AttendanceMethod
 from pointsbank.domain.errors import InvalidValue, WrongState
 from pointsbank.domain.points import Minutes
 from pointsbank.domain.roles import READERS, Actor
-from pointsbank.domain.visit import VisitState, advance_visit, late_minutes, minutes_between
+from pointsbank.domain.visit import CancelledWhy, VisitState, advance_visit, late_minutes, minutes_between
 from pointsbank.platform.database import UnitOfWork
 from services.care import attendance_store, visit_store
 from services.care.attending import come_after_all, end_visit
@@ -106,15 +106,18 @@ async def settle_overlap(uow: UnitOfWork, actor: Actor, visit_id: UUID) -> Visit
 
 
 async def excuse_no_show(uow: UnitOfWork, actor: Actor, visit_id: UUID) -> VisitInfo:
-    """Excuse a volunteer who did not come: the visit is cancelled and counts against nobody.
+    """Excuse a volunteer who did not come, or withdrew late: it counts against nobody then.
 
     By a coordinator who is not that volunteer. Raises NotFound, NotAllowed, ConcernsOneself, WrongState.
     """
     row, _ = await lock_visit(uow, visit_id)
     require_staff_apart(actor, row, action="excuse_no_show")
-    if row["state"] != VisitState.NO_SHOW_VOLUNTEER:
+    if row["cancelled_late"] and row["cancelled_why"] == CancelledWhy.VOLUNTEER:
+        await visit_store.excuse_late(uow, visit_id)
+    elif row["state"] == VisitState.NO_SHOW_VOLUNTEER:
+        await visit_store.set_state(uow, visit_id, VisitState.CANCELLED)
+    else:
         raise WrongState(what="visit", state=row["state"], action="excuse_no_show")
-    await visit_store.set_state(uow, visit_id, VisitState.CANCELLED)
     return await told(uow, visit_id)
 
 

@@ -34,21 +34,32 @@ async def take_turn(uow: UnitOfWork) -> None:
 
 
 async def number_of_similar(
-    uow: UnitOfWork, elder_id: UUID, kind: str, earliest_start: datetime, latest_end: datetime
+    uow: UnitOfWork,
+    elder_id: UUID,
+    kind: str,
+    earliest_start: datetime,
+    latest_end: datetime,
+    *,
+    beside: UUID | None = None,
 ) -> int | None:
-    """Return the first request of this kind that stands and could share a moment with the time, or None."""
+    """Return the first request of this kind that stands and could share a moment with the time, or None.
+
+    beside: a series whose own requests do not count.
+    """
     connection = await uow.connection()
     number: int | None = await connection.fetchval(
         """
         SELECT min(number) FROM bank.help_requests
          WHERE community_id = $1 AND elder_id = $2 AND kind = $3
            AND state IN ('open', 'offered', 'accepted') AND earliest_start < $5 AND latest_end > $4
+           AND ($6::uuid IS NULL OR series_id IS DISTINCT FROM $6)
         """,
         uow.community_id,
         elder_id,
         kind,
         earliest_start,
         latest_end,
+        beside,
     )
     return number
 

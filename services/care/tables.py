@@ -23,7 +23,7 @@ from pointsbank.domain.attendance import AttendanceMethod
 from pointsbank.domain.help_request import AskedThrough, RequestState
 from pointsbank.domain.preferences import ExclusionReason, GenderWanted, Relation
 from pointsbank.domain.series import OnHolidays
-from pointsbank.domain.visit import ConfirmationMethod, VisitState
+from pointsbank.domain.visit import CancelledWhy, ConfirmationMethod, VisitState
 from pointsbank.platform.tables import BankTable, belongs_to, in_community, moment, one_of, word
 
 
@@ -89,7 +89,8 @@ class FamilyTie(BankTable, table=True):
 class RequestSeries(BankTable, table=True):
     """Help asked for again and again. ``first_at`` is DTSTART of ``rule``, on the clock on the wall.
 
-    ``made_through``: the last local day for which requests have been made.
+    ``made_through``: the last local day for which requests have been made, but for what
+    :class:`UnmadeOccurrence` says. ``similar_meant``: it was asked although something like it may stand.
     """
 
     __tablename__ = "request_series"
@@ -121,6 +122,16 @@ class RequestSeries(BankTable, table=True):
             "made_through",
             postgresql_where=text("ended_at IS NULL"),
         ),
+        Index(
+            "uq_request_series_standing",
+            "community_id",
+            "elder_id",
+            "kind",
+            "rule",
+            "first_at",
+            unique=True,
+            postgresql_where=text("ended_at IS NULL AND NOT similar_meant"),
+        ),
     )
     community_id: int = Field(primary_key=True)
     id: UUID = Field(primary_key=True)
@@ -143,6 +154,7 @@ class RequestSeries(BankTable, table=True):
     gender_hard: bool
     language_wanted: str | None = word(default=None, nullable=True)
     same_carer: bool
+    similar_meant: bool
     asked_at: datetime = moment()
     made_through: date | None = Field(default=None)
     ended_by: UUID | None = Field(default=None)
@@ -159,6 +171,36 @@ class SeriesException(BankTable, table=True):
     occurrence: datetime = Field(primary_key=True, sa_type=DateTime(timezone=False))
     set_by: UUID
     set_at: datetime = moment()
+
+
+class UnmadeOccurrence(BankTable, table=True):
+    """One occurrence of a series for which no request could be made, and why: an error's code.
+
+    ``detail``: the error's fact, such as the number of the request like it. ``settled_at``: when it got its
+    request, or was left out or ended with its series; empty: it is tried again until it has come, and told as
+    lost after.
+    """
+
+    __tablename__ = "unmade_occurrences"
+    __table_args__ = (
+        belongs_to("request_series", "series_id"),
+        CheckConstraint("tries >= 1 AND tried_at >= failed_at", name="tried"),
+        Index(
+            "ix_unmade_occurrences_open",
+            "community_id",
+            "occurrence",
+            postgresql_where=text("settled_at IS NULL"),
+        ),
+    )
+    community_id: int = Field(primary_key=True)
+    series_id: UUID = Field(primary_key=True)
+    occurrence: datetime = Field(primary_key=True, sa_type=DateTime(timezone=False))
+    reason: str = word()
+    detail: str | None = word(100, default=None, nullable=True)
+    tries: int
+    failed_at: datetime = moment()
+    tried_at: datetime = moment()
+    settled_at: datetime | None = moment(nullable=True, default=None)
 
 
 class HelpRequest(BankTable, table=True):
@@ -249,7 +291,7 @@ class Visit(BankTable, table=True):
     bringing it in twice harmless. ``strength`` says how much the confirmation is worth, ``evidence`` what
     audit samples by. ``carer``: which of its request's places it takes. ``recorded_by``: who recorded it
     afterwards. ``also_confirmed_by``: who confirmed a long one first. ``times_by``: the coordinator who put
-    its times right.
+    its times right. ``cancelled_*``: who called a planned one off, for whom and whether late.
     """
 
     __tablename__ = "visits"
@@ -268,6 +310,15 @@ class Visit(BankTable, table=True):
         one_of("also_method", ConfirmationMethod),
         one_of("check_in_method", AttendanceMethod),
         one_of("check_out_method", AttendanceMethod),
+        belongs_to("people", "cancelled_by"),
+        one_of("cancelled_why", CancelledWhy),
+        CheckConstraint(
+            "(cancelled_why IS NULL) = (cancelled_at IS NULL) "
+            "AND (cancelled_why IS NULL OR state = 'cancelled') "
+            "AND (cancelled_why IS NOT NULL OR cancelled_by IS NULL AND NOT cancelled_late) "
+            "AND (cancelled_why IS DISTINCT FROM 'kept_apart' OR NOT cancelled_late)",
+            name="called_off",
+        ),
         CheckConstraint("carer IN (1, 2)", name="carer"),
         CheckConstraint("late_minutes >= 0", name="late_minutes"),
         CheckConstraint("tier IN (1, 2, 3)", name="tier"),
@@ -384,3 +435,7 @@ class Visit(BankTable, table=True):
     evidence: int | None = Field(default=None, sa_type=SmallInteger, nullable=True)
     times_by: UUID | None = Field(default=None)
     times_why: str | None = word(200, default=None, nullable=True)
+    cancelled_by: UUID | None = Field(default=None)
+    cancelled_at: datetime | None = moment(nullable=True, default=None)
+    cancelled_why: str | None = word(default=None, nullable=True)
+    cancelled_late: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from pointsbank.platform.clock import local_date
 from pointsbank.platform.database import UnitOfWork
 from services.care import records_store as store
 from services.care.records_store import AttendedVisit
+from services.ledger import service as ledger
 
 NO_END = datetime.max.replace(tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -21,7 +23,7 @@ DAY = timedelta(days=1)
 class Taken:
     """Answers for many records from one reading of the bank.
 
-    credited: minutes by volunteer and local day on which the visits ended.
+    credited: minutes by volunteer and local day on which the visits ended, without what was taken back.
     """
 
     def __init__(self, visits: Sequence[AttendedVisit], timezone: str) -> None:
@@ -57,4 +59,14 @@ async def taken(uow: UnitOfWork, periods: Sequence[ServedPeriod], timezone: str)
     volunteers = sorted({period.volunteer for period in periods})
     start = min(period.started_at for period in periods) - DAY
     end = max(period.ended_at for period in periods) + DAY
-    return Taken(await store.attended(uow, volunteers, start, end), timezone)
+    visits = await store.attended(uow, volunteers, start, end)
+    back = await ledger.minutes_taken_back(uow, [each.entry_number for each in visits if each.entry_number])
+    return Taken(
+        [
+            replace(each, credited_minutes=each.credited_minutes - back[each.entry_number][1])
+            if each.entry_number in back
+            else each
+            for each in visits
+        ],
+        timezone,
+    )

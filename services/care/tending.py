@@ -12,6 +12,8 @@ from pointsbank.domain.errors import NotFound
 from pointsbank.domain.visit import VisitState
 from pointsbank.platform.database import UnitOfWork
 from services.care import attendance_store, visit_store
+from services.care.apart import kept_apart
+from services.care.parting import part
 from services.care.visit_access import lock_visit, rules_today, settle_request
 
 NO_REQUEST = UUID(int=0)
@@ -57,6 +59,22 @@ async def tend_visits(uow: UnitOfWork) -> int:
     asked = {visit_id: await visit_store.request_of(uow, visit_id) for visit_id in due}
     in_order = sorted(due, key=lambda each: (asked[each] or NO_REQUEST, each))
     return sum([await _move(uow, visit_id, *due[visit_id]) for visit_id in in_order])
+
+
+async def part_kept_apart(uow: UnitOfWork) -> int:
+    """Call off what is agreed for later by two who are kept apart, and return how many visits.
+
+    What was agreed at the very moment at which they were parted, or by two who have moved in together since.
+    """
+    pairs = await visit_store.pairs_ahead(uow)
+    apart = await kept_apart(uow, {elder for elder, _ in pairs})
+    return sum(
+        [
+            await part(uow, elder, volunteer, by=None)
+            for elder, volunteer in pairs
+            if volunteer in apart[elder]
+        ]
+    )
 
 
 async def _move(uow: UnitOfWork, visit_id: UUID, before: VisitState, after: VisitState) -> bool:

@@ -11,7 +11,6 @@ from pointsbank.domain.help_request import AskedThrough
 from pointsbank.domain.preferences import ExclusionReason, KeptApart, Relation
 from pointsbank.domain.roles import READERS, STAFF, Actor, Role
 from pointsbank.platform.database import UnitOfWork
-from pointsbank.platform.ids import uuid7
 from services.care import ties_store as store
 from services.care.views import ExclusionInfo, TieInfo
 from services.people import service as people
@@ -63,7 +62,7 @@ async def tell_family(
     """
     if actor.person_id not in (elder_id, member_id):
         actor.require(*STAFF, action="tell_family")
-    await _require_elder(uow, elder_id)
+    await require_elder(uow, elder_id)
     await people.person(uow, member_id)
     if elder_id == member_id:
         raise InvalidValue(field="member_id", rule="not_oneself")
@@ -118,33 +117,6 @@ async def family_to_confirm(uow: UnitOfWork, actor: Actor) -> list[TieInfo]:
     return [_info(row) for row in await store.unconfirmed_ties(uow, SHOWN_MAX)]
 
 
-async def exclude(
-    uow: UnitOfWork, actor: Actor, elder_id: UUID, volunteer_id: UUID, reason: ExclusionReason
-) -> None:
-    """Have a volunteer not be sent to an elder any more; one that is not sent already stays so.
-
-    By the elder, their family or a coordinator. What is agreed already stays agreed.
-    Raises NotAllowed, NotFound, InvalidValue.
-    """
-    await speaks_for(uow, actor, elder_id, action="exclude_volunteer")
-    await exclude_pair(uow, elder_id, volunteer_id, reason, set_by=actor.person_id)
-
-
-async def exclude_pair(
-    uow: UnitOfWork, elder_id: UUID, volunteer_id: UUID, reason: ExclusionReason, *, set_by: UUID
-) -> None:
-    """Keep two apart, for callers that have decided who may (a volunteer's own word counts too).
-
-    Raises NotFound, InvalidValue.
-    """
-    await _require_elder(uow, elder_id)
-    if elder_id == volunteer_id:
-        raise InvalidValue(field="volunteer_id", rule="not_oneself")
-    if Role.VOLUNTEER not in (await people.person(uow, volunteer_id)).roles:
-        raise InvalidValue(field="volunteer_id", rule="volunteer")
-    await store.insert_exclusion(uow, uuid7(), elder_id, volunteer_id, reason, set_by)
-
-
 async def lift_exclusion(uow: UnitOfWork, actor: Actor, elder_id: UUID, volunteer_id: UUID) -> None:
     """Let a volunteer be sent to an elder again: by the elder, their family or a coordinator.
 
@@ -187,7 +159,8 @@ async def require_not_apart(uow: UnitOfWork, elder_id: UUID, volunteer_id: UUID)
         raise KeptApart
 
 
-async def _require_elder(uow: UnitOfWork, elder_id: UUID) -> None:
+async def require_elder(uow: UnitOfWork, elder_id: UUID) -> None:
+    """Check that somebody is an elder. Raises NotFound, InvalidValue (``elder_id``)."""
     if Role.ELDER not in (await people.person(uow, elder_id)).roles:
         raise InvalidValue(field="elder_id", rule="elder")
 

@@ -11,7 +11,7 @@ from pointsbank.domain.attendance import AttendanceMethod
 from pointsbank.domain.help_request import AskedThrough, RequestState
 from pointsbank.domain.preferences import NO_PREFERENCES, ExclusionReason, GenderWanted, Preferences, Relation
 from pointsbank.domain.series import OnHolidays
-from pointsbank.domain.visit import ConfirmationMethod, VisitState
+from pointsbank.domain.visit import CancelledWhy, ConfirmationMethod, VisitState
 from pointsbank.domain.waiting import Escalation
 
 
@@ -89,6 +89,8 @@ class VisitInfo:
 
     minutes: from check-in to check-out; credited_minutes: what the caps left of them; clipped_minutes,
     clipped_milli_points: what they took; entry_number: None also when the caps left nothing to post.
+    cancelled_why: for whom a planned one was called off, cancelled_by: by whom; cancelled_late: with less
+    notice than the policy asks for.
     """
 
     id: UUID
@@ -127,6 +129,10 @@ class VisitInfo:
     evidence: int | None
     times_by: UUID | None
     times_why: str | None
+    cancelled_by: UUID | None
+    cancelled_at: datetime | None
+    cancelled_why: CancelledWhy | None
+    cancelled_late: bool
 
     @property
     def clipped_minutes(self) -> int | None:
@@ -216,7 +222,8 @@ class AskAgainAndAgain:
 
     first_at: the first occurrence, a wall-clock moment of the community without a zone; for a slot only its
     day counts. rule: RFC 5545 RRULE. slot: if given, each is asked for in that slot; else window_minutes is
-    how much later than the rule's hour it may begin (0: a fixed start).
+    how much later than the rule's hour it may begin (0: a fixed start). even_if_similar: ask although
+    something like it is asked for, again and again or once.
     """
 
     elder_id: UUID
@@ -231,6 +238,28 @@ class AskAgainAndAgain:
     note: str | None = None
     preferences: Preferences = NO_PREFERENCES
     building_id: UUID | None = None
+    even_if_similar: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UnmadeInfo:
+    """An occurrence that has no request. occurrence: on the clock on the wall.
+
+    reason: an error's code, or ``too_late``; detail: its fact, such as the number of the request that is like
+    it. waits: it has not come yet, and is tried again; else it is lost.
+    """
+
+    series_id: UUID
+    elder_id: UUID
+    elder_name: str
+    kind: str
+    occurrence: datetime
+    reason: str
+    detail: str | None
+    tries: int
+    failed_at: datetime
+    tried_at: datetime
+    waits: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +289,7 @@ class SeriesInfo:
     gender_hard: bool
     language_wanted: str | None
     same_carer: bool
+    similar_meant: bool
     asked_at: datetime
     made_through: date | None
     ended_at: datetime | None

@@ -13,7 +13,7 @@ from pointsbank.domain.decision import ConcernsOneself
 from pointsbank.domain.errors import NotFound
 from pointsbank.domain.help_request import RequestState
 from pointsbank.domain.roles import STAFF, Actor, Role
-from pointsbank.domain.visit import ConfirmationMethod, VisitState
+from pointsbank.domain.visit import CancelledWhy, ConfirmationMethod, VisitState
 from pointsbank.domain.visit_rules import VisitRules
 from pointsbank.platform.database import UnitOfWork
 from services.care import store, visit_store
@@ -94,6 +94,7 @@ async def told_all(uow: UnitOfWork, rows: Sequence[Row]) -> list[VisitInfo]:
                 "also_method": _word(ConfirmationMethod, row["also_method"]),
                 "check_in_method": _word(AttendanceMethod, row["check_in_method"]),
                 "check_out_method": _word(AttendanceMethod, row["check_out_method"]),
+                "cancelled_why": _word(CancelledWhy, row["cancelled_why"]),
             },
             volunteer_name=named[row["volunteer_id"]].name,
             elder_name=named[row["elder_id"]].name,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
-from pointsbank.domain.visit import OverlappingVisit, VisitState
+from pointsbank.domain.visit import CancelledWhy, OverlappingVisit, VisitState
 from pointsbank.platform.database import UnitOfWork
 
 VISIT = """
@@ -18,7 +18,8 @@ SELECT id, help_request_id, volunteer_id, elder_id, kind, planned_start, planned
        checked_out_at, minutes, state, confirmed_by, confirmation_method, strength, confirmed_at,
        policy_version, credited_minutes, clipped_milli_points, entry_number, carer, late_minutes,
        check_in_method, check_out_method, overlap_with, nobody_home, recorded_by, also_confirmed_by,
-       also_method, also_confirmed_at, tier, evidence, times_by, times_why
+       also_method, also_confirmed_at, tier, evidence, times_by, times_why, cancelled_by, cancelled_at,
+       cancelled_why, cancelled_late
   FROM bank.visits WHERE community_id = $1
 """
 LATEST_FIRST = """
@@ -105,17 +106,88 @@ async def request_of(uow: UnitOfWork, visit_id: UUID) -> UUID | None:
     return found
 
 
-async def cancel_planned(uow: UnitOfWork, request_id: UUID) -> None:
-    """Cancel whatever is planned for a request, locked before."""
+async def cancel_planned(uow: UnitOfWork, request_id: UUID, *, by: UUID, notice: timedelta) -> None:
+    """Call off for the elder whatever is planned for a request, locked before.
+
+    notice: what begins sooner than so long from now is called off late.
+    """
     connection = await uow.connection()
     await connection.execute(
         """
-        UPDATE bank.visits SET state = 'cancelled'
+        UPDATE bank.visits SET state = 'cancelled', cancelled_why = 'elder', cancelled_by = $3,
+                               cancelled_at = $4::timestamptz,
+                               cancelled_late = planned_start < $4::timestamptz + $5::interval
          WHERE community_id = $1 AND help_request_id = $2 AND state = 'planned'
         """,
         uow.community_id,
         request_id,
+        by,
+        uow.clock.now(),
+        notice,
     )
+
+
+async def call_off(
+    uow: UnitOfWork, visit_id: UUID, *, why: CancelledWhy, by: UUID | None, late: bool = False
+) -> None:
+    """Call a planned visit off, locked before."""
+    connection = await uow.connection()
+    await connection.execute(
+        """
+        UPDATE bank.visits SET state = 'cancelled', cancelled_why = $3, cancelled_by = $4, cancelled_at = $5,
+                               cancelled_late = $6
+         WHERE community_id = $1 AND id = $2
+        """,
+        uow.community_id,
+        visit_id,
+        why.value,
+        by,
+        uow.clock.now(),
+        late,
+    )
+
+
+async def excuse_late(uow: UnitOfWork, visit_id: UUID) -> None:
+    """Note that a visit, locked before, was called off in good time after all."""
+    connection = await uow.connection()
+    await connection.execute(
+        "UPDATE bank.visits SET cancelled_late = false WHERE community_id = $1 AND id = $2",
+        uow.community_id,
+        visit_id,
+    )
+
+
+async def planned_between(uow: UnitOfWork, elder_id: UUID, volunteer_id: UUID) -> list[UUID]:
+    """Return what a volunteer has agreed with an elder for later, in the order in which it is locked."""
+    connection = await uow.connection()
+    rows = await connection.fetch(
+        """
+        SELECT id FROM bank.visits
+         WHERE community_id = $1 AND elder_id = $2 AND volunteer_id = $3 AND state = 'planned'
+           AND planned_start > $4
+         ORDER BY help_request_id, id
+        """,
+        uow.community_id,
+        elder_id,
+        volunteer_id,
+        uow.clock.now(),
+    )
+    return [row["id"] for row in rows]
+
+
+async def pairs_ahead(uow: UnitOfWork) -> list[tuple[UUID, UUID]]:
+    """Return the elders and volunteers who have agreed something for later."""
+    connection = await uow.connection()
+    rows = await connection.fetch(
+        """
+        SELECT DISTINCT elder_id, volunteer_id FROM bank.visits
+         WHERE community_id = $1 AND state = 'planned' AND planned_start > $2
+         ORDER BY elder_id, volunteer_id
+        """,
+        uow.community_id,
+        uow.clock.now(),
+    )
+    return [(row["elder_id"], row["volunteer_id"]) for row in rows]
 
 
 async def states_of_request(uow: UnitOfWork, request_id: UUID) -> tuple[list[str], int]:
@@ -153,7 +225,11 @@ async def set_state(uow: UnitOfWork, visit_id: UUID, state: VisitState) -> None:
     """Put a visit, locked before, into ``state``."""
     connection = await uow.connection()
     await connection.execute(
-        "UPDATE bank.visits SET state = $3 WHERE community_id = $1 AND id = $2",
+        """
+        UPDATE bank.visits SET state = $3, cancelled_why = NULL, cancelled_by = NULL, cancelled_at = NULL,
+                               cancelled_late = false
+         WHERE community_id = $1 AND id = $2
+        """,
         uow.community_id,
         visit_id,
         state.value,
@@ -199,23 +275,6 @@ async def set_confirmed(
             tier,
             evidence,
         )
-
-
-async def credited_minutes(uow: UnitOfWork, volunteer_id: UUID, start: datetime, end: datetime) -> int:
-    """Return the minutes credited to a volunteer for visits that ended in [start, end)."""
-    connection = await uow.connection()
-    total = await connection.fetchval(
-        """
-        SELECT sum(credited_minutes) FROM bank.visits
-         WHERE community_id = $1 AND volunteer_id = $2 AND state = 'confirmed'
-           AND checked_out_at >= $3 AND checked_out_at < $4
-        """,
-        uow.community_id,
-        volunteer_id,
-        start,
-        end,
-    )
-    return int(total or 0)
 
 
 async def of_volunteer(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,15 +14,16 @@ from pointsbank.domain.errors import InvalidValue, WrongState
 from pointsbank.domain.help_request import RequestState, advance
 from pointsbank.domain.preferences import KeptApart
 from pointsbank.domain.roles import READERS, STAFF, Actor, Role
-from pointsbank.domain.visit import VisitState
+from pointsbank.domain.visit import CancelledWhy, VisitState, is_late
 from pointsbank.domain.visit_rules import BarKind
 from pointsbank.platform.database import UnitOfWork
 from pointsbank.platform.ids import uuid7
 from services.care import ties, visit_store
-from services.care.aftercare import feedback, sanctions
+from services.care.aftercare import sanctions
+from services.care.apart import kept_apart
 from services.care.requests import agree_starts, lock_request
 from services.care.views import Promise, VisitInfo
-from services.care.visit_access import grids_led, lock_visit, settle_request, told, told_all
+from services.care.visit_access import grids_led, lock_visit, rules_today, settle_request, told, told_all
 from services.people import service as people
 
 PAGE_MAX = 200
@@ -70,9 +72,7 @@ async def plan_visit(
 
 async def _require_together(uow: UnitOfWork, elder_id: UUID, volunteer_id: UUID) -> None:
     """Check that neither side would rather not meet the other (again). Raises KeptApart."""
-    await ties.require_not_apart(uow, elder_id, volunteer_id)
-    history = (await feedback.pair_history(uow, [elder_id])).get((elder_id, volunteer_id))
-    if history is not None and False in (history.again_elder, history.again_volunteer):
+    if volunteer_id in (await kept_apart(uow, [elder_id]))[elder_id]:
         raise KeptApart
 
 
@@ -88,15 +88,23 @@ def require_within_asked(request: dict[str, Any], starts_at: datetime) -> None:
 
 
 async def cancel_visit(uow: UnitOfWork, actor: Actor, visit_id: UUID) -> VisitInfo:
-    """Give up a planned visit before its start: its request is open again. By the volunteer or a coordinator.
+    """Give up a planned visit before its start: its request is open again, and has waited as long as it has.
 
-    Raises NotFound, NotAllowed, WrongState.
+    By the volunteer, or a coordinator to whom they say so by phone: either counts as the volunteer's, and as
+    late with less notice than the policy asks for. Raises NotFound, NotAllowed, WrongState.
     """
     row, request = await lock_visit(uow, visit_id)
     actor.require_self_or(row["volunteer_id"], *STAFF, action="cancel_visit")
     if row["state"] != VisitState.PLANNED or row["planned_start"] <= uow.clock.now():
         raise WrongState(what="visit", state=row["state"], action="cancel")
-    await visit_store.set_state(uow, visit_id, VisitState.CANCELLED)
+    notice = (await rules_today(uow)).notice
+    await visit_store.call_off(
+        uow,
+        visit_id,
+        why=CancelledWhy.VOLUNTEER,
+        by=actor.person_id,
+        late=is_late(row["planned_start"], now=uow.clock.now(), notice=notice),
+    )
     await settle_request(uow, request)
     return await told(uow, visit_id)
 
@@ -110,7 +118,7 @@ async def visit(uow: UnitOfWork, actor: Actor, visit_id: UUID) -> VisitInfo:
     near = actor.person_id == found.elder_id or await ties.is_family(uow, found.elder_id, actor.person_id)
     if not near:
         actor.require_self_or(found.volunteer_id, *READERS, action="view_visit")
-    return found
+    return _discreet(actor, found)
 
 
 async def visits_of_volunteer(
@@ -118,7 +126,8 @@ async def visits_of_volunteer(
 ) -> list[VisitInfo]:
     """Return a volunteer's visits, latest planned first. after: id to go on from. Raises NotAllowed."""
     actor.require_self_or(volunteer_id, *READERS, action="view_visit")
-    return await told_all(uow, await visit_store.of_volunteer(uow, volunteer_id, after, _page(limit)))
+    found = await told_all(uow, await visit_store.of_volunteer(uow, volunteer_id, after, _page(limit)))
+    return [_discreet(actor, each) for each in found]
 
 
 async def visits_of_elder(
@@ -151,6 +160,13 @@ async def promises(
     """Return when these volunteers have agreed to be somewhere, within [start, end)."""
     rows = await visit_store.promises(uow, volunteer_ids, start, end)
     return [Promise(**row) for row in rows]
+
+
+def _discreet(actor: Actor, info: VisitInfo) -> VisitInfo:
+    """Do not tell a volunteer that they are kept apart from an elder: it may be the elder's own word."""
+    if actor.person_id != info.volunteer_id or info.cancelled_why is not CancelledWhy.KEPT_APART:
+        return info
+    return replace(info, cancelled_why=None, cancelled_by=None, cancelled_at=None)
 
 
 def _page(limit: int) -> int:

@@ -147,6 +147,14 @@ async def earned_between_many(
     return {member: MilliPoints(earned.get(code, 0)) for member, code in codes.items()}
 
 
+async def minutes_taken_back(uow: UnitOfWork, numbers: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """Return, for those of the numbered entries that were taken back, by which entry and how many minutes.
+
+    Nothing for one of which only points were taken back: its minutes stand.
+    """
+    return await store.minutes_taken_back(uow, numbers) if numbers else {}
+
+
 async def statement(
     uow: UnitOfWork,
     code: AccountCode,

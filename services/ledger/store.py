@@ -205,6 +205,27 @@ async def reversed_by(uow: UnitOfWork, number: int) -> int | None:
     return found
 
 
+async def minutes_taken_back(uow: UnitOfWork, numbers: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """Return, for those of the entries whose minutes were taken back, by which entry and how many."""
+    connection = await uow.connection()
+    rows = await connection.fetch(
+        """
+        SELECT r.reverses, r.number, sum(l.amount)::bigint AS minutes
+          FROM bank.journal_lines r
+          JOIN bank.journal_lines l ON l.community_id = $1 AND l.number = r.number
+          JOIN bank.accounts a ON a.community_id = $1 AND a.number = l.credit
+         WHERE r.community_id = $1 AND r.reverses = ANY ($2::bigint[]) AND r.reverses IS NOT NULL
+           AND r.line = 1 AND a.kind = $3 AND a.commodity = $4
+         GROUP BY r.reverses, r.number
+        """,
+        uow.community_id,
+        list(numbers),
+        AccountKind.MEMBER_SERVICE,
+        Commodity.MINUTE,
+    )
+    return {row["reverses"]: (row["number"], int(row["minutes"])) for row in rows}
+
+
 async def last_entry_before(uow: UnitOfWork, at: datetime) -> int:
     """Return the number of the last entry recorded before ``at``; 0 when there is none."""
     connection = await uow.connection()

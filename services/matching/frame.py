@@ -92,6 +92,10 @@ class Frame:
         """Today's rules for volunteers."""
         return self.policies.on(self.today).volunteers
 
+    def counted(self, kind: str, minutes: int) -> int:
+        """Return how many minutes of a visit count against a volunteer's day and week, by today's rules."""
+        return self.policies.on(self.today).counted_minutes(kind, minutes)
+
     @property
     def weeks(self) -> tuple[date, ...]:
         """The Mondays of the weeks touched."""

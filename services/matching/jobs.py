@@ -11,6 +11,16 @@ async def pair_open_requests(uow: UnitOfWork) -> int:
     return (await service.run_pairing(uow, record_fruitless=False)).paired
 
 
+async def forget_inputs(uow: UnitOfWork) -> int:
+    """Drop what old pairing runs were given, and return of how many."""
+    return await service.forget_inputs(uow)
+
+
+async def part_offers(uow: UnitOfWork) -> int:
+    """Put aside offers to volunteers who are kept apart from their elder since, and return how many."""
+    return await service.part_offers(uow)
+
+
 async def lapse_offers(uow: UnitOfWork) -> int:
     """Let unanswered offers lapse, and return how many did."""
     return await service.lapse_offers(uow)

@@ -5,7 +5,7 @@ Locks are taken in one order: offer, then what the care room locks, the voluntee
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -148,6 +148,24 @@ async def lapse_offers(uow: UnitOfWork) -> int:
     for request in waiting[:CASCADE_MAX]:
         await offer_now(uow, request.id)
     return len(ids)
+
+
+async def part_offers(uow: UnitOfWork, elder_ids: Collection[UUID] | None = None) -> int:
+    """Put aside offers to volunteers who are kept apart from their elder since, and return how many.
+
+    elder_ids: whose requests; None: all. The requests go to the next candidates at once, or are open again.
+    """
+    await store.take_turn_at_promising(uow)
+    offers = await store.standing_all(uow, elder_ids)
+    apart = await care.kept_apart(uow, {elder for _, elder, _ in offers})
+    banned = [offer_id for offer_id, elder, volunteer in offers if volunteer in apart[elder]]
+    aside = sorted(await store.still_offered(uow, banned))
+    await store.replace(uow, aside, uow.clock.now())
+    requests = await store.requests_of(uow, aside)
+    await _reopen(uow, requests)
+    for request_id in requests:
+        await offer_now(uow, request_id)
+    return len(aside)
 
 
 def offer_of(request: RequestInfo, candidate: Candidate, *, until: datetime) -> NewOffer:

@@ -58,17 +58,8 @@ async def excluded(uow: UnitOfWork, requests: Sequence[RequestInfo]) -> dict[UUI
     """
     elders = sorted({request.elder_id for request in requests})
     asked = await store.asked_before(uow, [request.id for request in requests])
-    never = await care.excluded_volunteers(uow, elders)
-    apart: dict[UUID, set[UUID]] = defaultdict(set)
-    for (elder, volunteer), history in (await care.pair_history(uow, elders)).items():
-        if history.again_elder is False or history.again_volunteer is False:
-            apart[elder].add(volunteer)
-    return {
-        request.id: asked.get(request.id, frozenset())
-        | never.get(request.elder_id, frozenset())
-        | apart.get(request.elder_id, frozenset())
-        for request in requests
-    }
+    apart = await care.kept_apart(uow, elders)
+    return {request.id: asked.get(request.id, frozenset()) | apart[request.elder_id] for request in requests}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +131,11 @@ async def instance_of(
     buildings = await people.buildings_by_id(uow, [each for each in placed if each is not None])
     planned = set(movable)
     standing = [
-        _Standing(offer, _spot_of(offered[offer["help_request_id"]], elders, buildings))
+        _Standing(
+            offer,
+            offered[offer["help_request_id"]].kind,
+            _spot_of(offered[offer["help_request_id"]], elders, buildings),
+        )
         for offer in offers
         if offer["help_request_id"] not in planned and _waits(offered.get(offer["help_request_id"]))
     ]
@@ -182,9 +177,10 @@ def _waits(request: RequestInfo | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """An offer that waits for its answer, and where it would be."""
+    """An offer that waits for its answer, what it is of, and where it would be."""
 
     offer: OfferRow
+    kind: str
     spot: Spot
 
 
@@ -253,6 +249,7 @@ def _request(
     starts = _starts(frame, wishes) if places.at is None else (frame.minute(places.at),)
     day = local_date(request.starts_at, frame.timezone)
     skill = frame.policies.for_kind(request.kind, day).kind(request.kind).skill
+    counts = frame.counted(request.kind, wishes.minutes)
     return Request(
         id=str(request.id),
         elder=str(request.elder_id),
@@ -273,6 +270,7 @@ def _request(
         excluded=frozenset(str(each) for each in (*barred, *places.coming)),
         known={str(volunteer): visits for volunteer, visits in known.items()},
         promised=kept,
+        counts=counts if counts != wishes.minutes else None,
     )
 
 
@@ -356,18 +354,20 @@ def _caps(
     standing: Sequence[_Standing],
 ) -> tuple[Cap, ...]:
     """Return what may still be added to each day and week touched: all but what is served or promised."""
-    given = [(frame.minute(each.start), each.minutes) for each in commitments]
+    given = [(each.start, each.kind, each.minutes) for each in commitments]
     given += [
         (
-            frame.minute(each.offer["starts_at"]),
+            each.offer["starts_at"],
+            each.kind,
             (each.offer["ends_at"] - each.offer["starts_at"]) // timedelta(minutes=1),
         )
         for each in standing
     ]
+    counted = [(frame.minute(start), frame.counted(kind, minutes)) for start, kind, minutes in given]
     a_day, a_week = limits.under(frame.rules)
     caps = []
     for span in spans:
-        used = sum(minutes for at, minutes in given if span.start <= at < span.end)
+        used = sum(minutes for at, minutes in counted if span.start <= at < span.end)
         most = a_week if span.is_week else a_day
         caps.append(Cap(span.start, span.end, max(0, most - used)))
     return tuple(caps)

@@ -181,8 +181,8 @@ class _Promised:
 
     def _within_caps(self, request: Request, volunteer: Volunteer, start: int) -> bool:
         return all(
-            request.minutes
-            + sum(other.minutes for other, at in self._doing[volunteer.id] if cap.start <= at < cap.end)
+            request.load
+            + sum(other.load for other, at in self._doing[volunteer.id] if cap.start <= at < cap.end)
             <= cap.minutes
             for cap in volunteer.caps
             if cap.start <= start < cap.end

@@ -12,19 +12,21 @@ import json
 import os
 import zlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from pointsbank.domain.errors import NotFound
 from pointsbank.domain.pairing.form import canonical, read_instance, written_instance
 from pointsbank.domain.pairing.instance import Instance
-from pointsbank.domain.pairing.plan import Plan, Unpaired
+from pointsbank.domain.pairing.plan import Plan, RunInputForgotten, Unpaired
 from pointsbank.domain.pairing.plan_form import read_plan, written_plan
 from pointsbank.domain.pairing.rules import Blocked
 from pointsbank.domain.roles import READERS, Actor, Role
+from pointsbank.platform.clock import local_date
 from pointsbank.platform.database import UnitOfWork
 from pointsbank.platform.ids import uuid7
 from services.care import service as care
+from services.ledger.policy_book import policy_book
 from services.matching import store
 from services.matching.engine.processes import PartProcesses
 from services.matching.engine.run import plan as plan_of
@@ -32,7 +34,7 @@ from services.matching.frame import frame_for
 from services.matching.planning import Places, instance_of, places_of
 from services.matching.publishing import Publication, standing_by_request
 from services.matching.store import OfferRow
-from services.matching.views import PairingRunInfo, RunDetail
+from services.matching.views import PairingRunInfo, RunDetail, RunReasons
 from services.people import service as people
 
 RUN_REQUESTS_MAX = 2_000
@@ -86,13 +88,42 @@ async def pairing_runs(uow: UnitOfWork, *, limit: int = 20) -> list[PairingRunIn
 
 
 async def run_detail(uow: UnitOfWork, actor: Actor, run_id: UUID) -> RunDetail:
-    """Return a run with all it was given and decided. Raises NotAllowed, NotFound (also: not kept)."""
+    """Return a run with all it was given and decided, to explain it in full or run it again.
+
+    Raises NotAllowed, NotFound (also: one of before these were stored), RunInputForgotten.
+    """
     actor.require(*READERS, action="view_pairing")
     found = await store.run_documents(uow, run_id)
     if found is None:
         raise NotFound(what="pairing_run")
     info, given, decided = found
+    if given is None:
+        raise RunInputForgotten(run=run_id)
     return RunDetail(info, read_instance(_unpacked(given)), read_plan(_unpacked(decided)))
+
+
+async def run_reasons(uow: UnitOfWork, actor: Actor, run_id: UUID) -> RunReasons:
+    """Return a run with what it decided and why, also when what it was given is no longer kept.
+
+    Raises NotAllowed, NotFound (also: one of before these were stored).
+    """
+    actor.require(*READERS, action="view_pairing")
+    found = await store.run_documents(uow, run_id)
+    if found is None:
+        raise NotFound(what="pairing_run")
+    info, given, decided = found
+    return RunReasons(info, given is not None, read_plan(_unpacked(decided)))
+
+
+async def forget_inputs(uow: UnitOfWork) -> int:
+    """Drop what runs were given when the policy's days are over, and return of how many runs."""
+    timezone = (await people.community(uow)).timezone
+    now = uow.clock.now()
+    try:
+        rules = (await policy_book(uow)).on(local_date(now, timezone)).volunteers
+    except NotFound:
+        return 0  # a community without a policy yet
+    return await store.forget_inputs(uow, now - timedelta(days=rules.run_input_days))
 
 
 def packed(document: object) -> bytes:

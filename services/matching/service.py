@@ -30,13 +30,21 @@ from services.matching.offers import (
     offer_if_urgent,
     offer_now,
     offers_of,
+    part_offers,
     standing_offers,
     withdraw,
 )
 from services.matching.planning import planning_input
-from services.matching.runs import pairing_runs, run_detail, run_pairing
+from services.matching.runs import forget_inputs, pairing_runs, run_detail, run_pairing, run_reasons
 from services.matching.taking import take, takeable
-from services.matching.views import AvailabilityInfo, OfferInfo, PairingRunInfo, RunDetail, Takeable
+from services.matching.views import (
+    AvailabilityInfo,
+    OfferInfo,
+    PairingRunInfo,
+    RunDetail,
+    RunReasons,
+    Takeable,
+)
 
 __all__ = [
     "AvailabilityInfo",
@@ -45,6 +53,7 @@ __all__ = [
     "OfferInfo",
     "PairingRunInfo",
     "RunDetail",
+    "RunReasons",
     "Takeable",
     "accept_offer",
     "add_free_hours_many",
@@ -53,16 +62,19 @@ __all__ = [
     "candidates_for",
     "decline_offer",
     "exceptions_of",
+    "forget_inputs",
     "free_hours_of",
     "lapse_offers",
     "offer_if_urgent",
     "offer_now",
     "offers_of",
     "pairing_runs",
+    "part_offers",
     "planning_input",
     "prove_skill",
     "run_detail",
     "run_pairing",
+    "run_reasons",
     "set_exceptions",
     "set_free_hours",
     "set_grids",

@@ -119,15 +119,32 @@ async def insert_run(uow: UnitOfWork, run: PairingRunInfo, *, given: bytes, deci
     await uow.session.flush()
 
 
-async def run_documents(uow: UnitOfWork, run_id: UUID) -> tuple[PairingRunInfo, bytes, bytes] | None:
-    """Return a run with what it was given and what it decided, compressed; None where they are not kept."""
+async def run_documents(uow: UnitOfWork, run_id: UUID) -> tuple[PairingRunInfo, bytes | None, bytes] | None:
+    """Return a run with what it was given (None: no longer kept) and what it decided, compressed.
+
+    None for one of before these were stored.
+    """
     rows = await uow.session.exec(
         select(PairingRun).where(PairingRun.community_id == uow.community_id, PairingRun.id == run_id)
     )
     row = rows.one_or_none()
-    if row is None or row.given is None or row.decided is None:
+    if row is None or row.decided is None:
         return None
     return _run(row), row.given, row.decided
+
+
+async def forget_inputs(uow: UnitOfWork, before: datetime) -> int:
+    """Drop what the runs before a moment were given, and return of how many."""
+    connection = await uow.connection()
+    done = await connection.execute(
+        """
+        UPDATE bank.pairing_runs SET given = NULL
+         WHERE community_id = $1 AND ran_at < $2 AND given IS NOT NULL
+        """,
+        uow.community_id,
+        before,
+    )
+    return int(done.split()[-1])
 
 
 async def runs(uow: UnitOfWork, limit: int) -> list[PairingRunInfo]:
@@ -269,6 +286,36 @@ async def answer(uow: UnitOfWork, offer_id: UUID, state: OfferState, now: dateti
         now,
     )
     return row is not None
+
+
+async def standing_all(uow: UnitOfWork, elder_ids: Collection[UUID] | None) -> list[tuple[UUID, UUID, UUID]]:
+    """Return offers that nobody has answered, with their elder and volunteer. elder_ids: None: of all."""
+    connection = await uow.connection()
+    rows = await connection.fetch(
+        """
+        SELECT o.id, r.elder_id, o.volunteer_id FROM bank.offers o
+          JOIN bank.help_requests r ON r.community_id = $1 AND r.id = o.help_request_id
+         WHERE o.community_id = $1 AND o.state = 'offered' AND ($2::uuid[] IS NULL OR r.elder_id = ANY ($2))
+         ORDER BY o.id
+        """,
+        uow.community_id,
+        None if elder_ids is None else list(elder_ids),
+    )
+    return [(row["id"], row["elder_id"], row["volunteer_id"]) for row in rows]
+
+
+async def requests_of(uow: UnitOfWork, offer_ids: Collection[UUID]) -> list[UUID]:
+    """Return the requests of offers, each once, in order."""
+    connection = await uow.connection()
+    rows = await connection.fetch(
+        """
+        SELECT DISTINCT help_request_id FROM bank.offers
+         WHERE community_id = $1 AND id = ANY ($2::uuid[]) ORDER BY help_request_id
+        """,
+        uow.community_id,
+        list(offer_ids),
+    )
+    return [row["help_request_id"] for row in rows]
 
 
 async def still_offered(uow: UnitOfWork, offer_ids: Sequence[UUID]) -> set[UUID]:

@@ -104,7 +104,8 @@ class PairingRun(BankTable, table=True):
     """One run of the engine: when, and how it came out.
 
     given, decided: the instance and the plan as documents, compressed: what explains the run and replays it.
-    All four of worth, bound, given and decided are empty in a run from before they were kept.
+    All four of worth, bound, given and decided are empty in a run from before they were kept; given alone is
+    when the policy's days are over (``VolunteerRules.run_input_days``).
     """
 
     __tablename__ = "pairing_runs"
@@ -113,8 +114,8 @@ class PairingRun(BankTable, table=True):
         CheckConstraint("paired >= 0 AND unpaired >= 0", name="counts"),
         CheckConstraint("worth <= bound", name="bound"),
         CheckConstraint(
-            "(given IS NULL) = (decided IS NULL) AND (given IS NULL) = (worth IS NULL) "
-            "AND (given IS NULL) = (bound IS NULL)",
+            "(decided IS NULL) = (worth IS NULL) AND (decided IS NULL) = (bound IS NULL) "
+            "AND (given IS NULL OR decided IS NOT NULL)",
             name="replay",
         ),
     )

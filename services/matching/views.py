@@ -48,6 +48,15 @@ class RunDetail:
 
 
 @dataclass(frozen=True, slots=True)
+class RunReasons:
+    """A pairing run with what it decided and why. replayable: what it was given is still kept."""
+
+    info: PairingRunInfo
+    replayable: bool
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
 class OfferInfo:
     """A request offered to a volunteer until ``expires_at``. starts_at, ends_at: the time offered."""
 

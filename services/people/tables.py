@@ -144,7 +144,7 @@ class SpokenLanguage(BankTable, table=True):
     __tablename__ = "spoken_languages"
     __table_args__ = (
         belongs_to("people", "person_id"),
-        CheckConstraint("language ~ '^[a-z]{2,3}(-[a-z0-9]{2,8}){0,2}$'", name="language"),
+        CheckConstraint("language ~ '^[a-z]{2,3}(-[a-z0-9]{2,8}){0,2}(-x-[a-z0-9]{2,8})?$'", name="language"),
     )
     community_id: int = Field(primary_key=True)
     person_id: UUID = Field(primary_key=True)

@@ -30,7 +30,7 @@ async def test_what_a_volunteer_says_comes_back_and_what_is_left_out_stays(volun
         "exceptions": [{"day": "2026-03-09", "kind": "away"}],
         "limits": {"day_minutes": 120},
         "grids": [1, 5],
-        "languages": ["yue", "toi"],
+        "languages": ["yue", "yue-x-taishan"],
     }
     answer = await volunteer.post("/availability", said)
     assert answer.status_code == 200, answer.text
@@ -40,7 +40,7 @@ async def test_what_a_volunteer_says_comes_back_and_what_is_left_out_stays(volun
     assert found["exceptions"] == [{"day": "2026-03-09", "kind": "away", "from_minute": 0, "to_minute": 1440}]
     assert (found["day_minutes"], found["week_minutes"]) == (120, 2_400)
     assert found["limits"] == {"day_minutes": 120, "week_minutes": None}
-    assert (found["grids"], found["serves"], found["languages"]) == ([1, 5], [1, 5], ["toi", "yue"])
+    assert (found["grids"], found["serves"], found["languages"]) == ([1, 5], [1, 5], ["yue", "yue-x-taishan"])
     assert [(skill["code"], skill["counts"]) for skill in found["skills"]] == [("repair", True)]
 
 

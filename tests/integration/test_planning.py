@@ -14,6 +14,7 @@ import pytest
 from pointsbank.domain.availability import Limits
 from pointsbank.domain.errors import InvalidValue, NotAllowed, NotFound
 from pointsbank.domain.free_hours import ExceptionKind, FreeHour, HoursException
+from pointsbank.domain.language import TAISHAN
 from pointsbank.domain.pairing.instance import Cap, Instance, Spot, Stretch, Volunteer
 from pointsbank.domain.pairing.rules import Blocked, blocked
 from pointsbank.domain.policy import DEFAULT_POLICY
@@ -250,15 +251,15 @@ async def test_grids_are_those_named_else_those_near_home(bank: Database, world:
 
 async def test_languages_are_anybodys_own_or_noted_by_a_coordinator(bank: Database, world: World) -> None:
     async with bank.unit_of_work(1) as uow:
-        await people.set_languages(uow, world.elder.actor, world.elder.id, ["toi", "yue"])
-        await people.set_languages(uow, world.coordinator.actor, world.volunteer.id, ["toi"])
-        assert await people.languages_of(uow, [world.elder.id]) == {world.elder.id: {"toi", "yue"}}
+        await people.set_languages(uow, world.elder.actor, world.elder.id, [TAISHAN, "yue"])
+        await people.set_languages(uow, world.coordinator.actor, world.volunteer.id, [TAISHAN])
+        assert await people.languages_of(uow, [world.elder.id]) == {world.elder.id: {TAISHAN, "yue"}}
         with pytest.raises(NotAllowed):
             await people.set_languages(uow, world.volunteer.actor, world.elder.id, [])
         with pytest.raises(InvalidValue):
             await people.set_languages(uow, world.elder.actor, world.elder.id, ["台山话"])
     found = await instance(bank, await ask_for_help(bank, world))
-    assert of(found, world.volunteer).languages == {"toi"}
+    assert of(found, world.volunteer).languages == {TAISHAN}
 
 
 @pytest.mark.parametrize(
@@ -336,3 +337,22 @@ class Counted(UnitOfWork):
     async def connection(self) -> Any:
         self.statements += 1
         return await super().connection()
+
+
+async def test_a_night_watch_of_twelve_hours_finds_somebody_and_fills_their_day(
+    bank: Database, clock: FixedClock, world: World
+) -> None:
+    tonight = await planned_visit(bank, world, kind="night_watch", starts_in=timedelta(hours=11), minutes=720)
+    assert tonight.planned_end - tonight.planned_start == timedelta(hours=12)
+    who = next(each for each in (world.volunteer, world.second_volunteer) if each.id == tonight.volunteer_id)
+    today = await ask_for_help(bank, world, starts_in=timedelta(hours=3))
+    tomorrow = await ask_for_help(bank, world, kind="night_watch", starts_in=timedelta(hours=35), minutes=720)
+    async with bank.unit_of_work(1) as uow:
+        found = await planning_input(uow, [today, tomorrow], now=clock.now())
+    (volunteer,) = [each for each in found.volunteers if each.id == str(who.id)]
+    short, long = found.requests
+    assert (short.minutes, short.load, long.minutes, long.load) == (60, 60, 720, 480)
+    assert blocked(found, short, volunteer) is Blocked.CAP
+    assert blocked(found, long, volunteer) is None
+    week = max(volunteer.caps, key=lambda cap: cap.end - cap.start)
+    assert week.minutes == 40 * 60 - 480

@@ -391,3 +391,37 @@ async def test_an_earning_taken_back_makes_room_under_the_years_cap_again(
         again, _ = await care.visits_of_volunteer(uow, world.auditor.actor, world.volunteer.id)
     assert again.clipped_milli_points == 0
     assert await differences(database) == []
+
+
+@pytest.mark.parametrize("points_only", [False, True])
+async def test_minutes_taken_back_make_room_under_the_days_cap_again_and_points_alone_do_not(
+    database: Database, clock: FixedClock, world: World, points_only: bool
+) -> None:
+    await capped(database, world, day_minutes=90)
+    clock.move_to(clock.now() + timedelta(days=4))
+    morning = clock.now() - timedelta(days=1)
+    await recorded(database, record(world, morning, 60))
+    async with database.unit_of_work(1) as uow:
+        taken_back = await decisions.propose_reversal(
+            uow,
+            world.coordinator.actor,
+            1,
+            reason=DecisionReason.NOT_RENDERED,
+            amount=1_000 if points_only else None,
+        )
+        await decisions.approve(uow, world.auditor.actor, taken_back.id)
+        (outcome,) = await record_visits(uow, [record(world, morning + timedelta(hours=2), 45)])
+    assert (outcome.kind is OutcomeKind.REFUSED) is points_only
+    async with database.unit_of_work(1) as uow:
+        backfilled = care.Backfill(
+            world.volunteer.id, world.elder.id, "companionship", *_hour(morning + timedelta(hours=5))
+        )
+        late = await care.backfill(uow, world.coordinator.actor, backfilled)
+        await care.confirm(uow, world.elder.actor, late.id)
+        told = await care.visit(uow, world.elder.actor, late.id)
+    assert told.credited_minutes == (30 if points_only else 45)
+    assert await differences(database) == []
+
+
+def _hour(start: datetime) -> tuple[datetime, datetime]:
+    return start, start + timedelta(minutes=60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 
@@ -14,14 +15,15 @@ from pointsbank.domain.errors import NotAllowed, NotFound
 from pointsbank.domain.help_request import RequestState
 from pointsbank.domain.offer import OfferState
 from pointsbank.domain.pairing.instance import Instance
-from pointsbank.domain.pairing.plan import Plan
+from pointsbank.domain.pairing.plan import Plan, RunInputForgotten
 from pointsbank.domain.pairing.plan_form import written_plan
+from pointsbank.platform import migrations
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
 from pointsbank.platform.ids import uuid7
 from services.care import service as care
 from services.care.service import AskForHelp, RequestInfo
-from services.matching import runs
+from services.matching import jobs, runs
 from services.matching import service as matching
 from services.matching.engine.run import replay
 from services.matching.service import OfferInfo, PairingRunInfo
@@ -229,3 +231,51 @@ async def test_what_is_called_off_while_the_engine_thinks_is_not_offered(
     await thinking(bank, monkeypatch, call_off)
     assert [offer.request.id for offer in await offered(bank, world)] == [stays.id]
     assert await state_of(bank, called_off) is RequestState.CANCELLED
+
+
+async def test_what_a_run_was_given_is_dropped_after_the_policys_days_and_its_reasons_stay(
+    bank: Database, clock: FixedClock, world: World
+) -> None:
+    await ask_for_help(bank, world)
+    run = await pair(bank)
+    clock.move_to(run.ran_at + timedelta(days=90))
+    async with bank.unit_of_work(1) as uow:
+        assert await jobs.forget_inputs(uow) == 0
+        before = await matching.run_detail(uow, world.coordinator.actor, run.id)
+    clock.move_to(run.ran_at + timedelta(days=90, seconds=1))
+    async with bank.unit_of_work(1) as uow:
+        assert (await jobs.forget_inputs(uow), await jobs.forget_inputs(uow)) == (1, 0)
+        with pytest.raises(RunInputForgotten) as refused:
+            await matching.run_detail(uow, world.coordinator.actor, run.id)
+        assert (refused.value.code, refused.value.run) == ("run_input_forgotten", run.id)
+        kept = await matching.run_reasons(uow, world.auditor.actor, run.id)
+        with pytest.raises(NotAllowed):
+            await matching.run_reasons(uow, world.volunteer.actor, run.id)
+    assert (kept.replayable, kept.info, kept.plan) == (False, before.info, before.plan)
+    assert kept.plan.visits[0].terms
+
+
+async def test_dialects_and_runs_without_their_input_go_to_the_earlier_form_and_back(
+    bank: Database, world: World, owner_url: str
+) -> None:
+    await ask_for_help(bank, world)
+    await pair(bank)
+    await bank.close()
+    owner = await asyncpg.connect(owner_url)
+    try:
+        with pytest.raises(asyncpg.CheckViolationError, match="replay"):
+            await owner.execute("UPDATE bank.pairing_runs SET decided = NULL")
+        await owner.execute("UPDATE bank.pairing_runs SET given = NULL")
+        await owner.execute(
+            "INSERT INTO bank.spoken_languages VALUES (1, $1, 'yue'), (1, $1, 'yue-x-taishan'), "
+            "(1, $1, 'cmn-x-jiangmen'), (1, $1, 'yue-x-enping')",
+            world.elder.id,
+        )
+        await asyncio.to_thread(migrations.downgrade, owner_url, "services:migrations", "0009")
+        assert await owner.fetchval("SELECT count(*) FROM bank.pairing_runs WHERE worth IS NULL") == 1
+        spoken = "SELECT array_agg(language ORDER BY language) FROM bank.spoken_languages"
+        assert await owner.fetchval(spoken) == ["cmn", "toi", "yue"]
+        await asyncio.to_thread(migrations.upgrade, owner_url, "services:migrations")
+        assert await owner.fetchval(spoken) == ["cmn", "yue", "yue-x-taishan"]
+    finally:
+        await owner.close()

@@ -15,13 +15,13 @@ from pointsbank.domain.asked_time import Slot, Timing
 from pointsbank.domain.errors import InvalidValue, NotAllowed, NotFound, WrongState
 from pointsbank.domain.help_request import RequestState
 from pointsbank.domain.policy import UnknownServiceKind
-from pointsbank.domain.series import OnHolidays
+from pointsbank.domain.series import AHEAD_DAYS, DuplicateSeries, OnHolidays
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
 from pointsbank.platform.ids import uuid7
 from services.care import jobs
 from services.care import service as care
-from services.care.service import AskAgainAndAgain, RequestInfo, SeriesInfo
+from services.care.service import AskAgainAndAgain, AskForHelp, RequestInfo, SeriesInfo, UnmadeInfo
 from tests.worlds import NINE_ON_MONDAY, World, small_world
 
 FIRST = datetime.fromisoformat("2026-03-03T10:00:00")
@@ -182,3 +182,109 @@ async def test_a_series_is_of_a_kind_that_the_policy_knows(bank: Database, world
         await series(bank, world, elder_id=world.second_elder.id)
     async with bank.unit_of_work(1) as uow:
         assert await care.series_of(uow, world.coordinator.actor, world.elder.id) == []
+
+
+async def test_a_series_like_one_that_stands_is_asked_for_only_if_it_is_meant(
+    bank: Database, world: World, owner_url: str
+) -> None:
+    first = await series(bank, world)
+    alike = {"first_at": FIRST + 3 * WEEK + timedelta(minutes=30), "rule": "FREQ=DAILY;COUNT=3"}
+    with pytest.raises(DuplicateSeries) as refused:
+        await series(bank, world, **alike)
+    assert (refused.value.series, refused.value.occurrence) == (first.id, alike["first_at"])
+    await series(bank, world, kind="shopping", **alike)
+    assert (await series(bank, world, even_if_similar=True, **alike)).similar_meant
+    owner = await asyncpg.connect(owner_url)
+    try:
+        with pytest.raises(asyncpg.UniqueViolationError, match="uq_request_series_standing"):
+            await owner.execute(
+                "INSERT INTO bank.request_series SELECT (jsonb_populate_record(r, jsonb_build_object('id', "
+                "gen_random_uuid()))).* FROM bank.request_series r WHERE NOT similar_meant LIMIT 1"
+            )
+    finally:
+        await owner.close()
+    async with bank.unit_of_work(1) as uow:
+        await care.end_series(uow, world.elder.actor, first.id)
+    with pytest.raises(DuplicateSeries):
+        await series(bank, world, first_at=alike["first_at"])
+
+
+async def test_of_two_who_ask_for_the_same_series_at_once_one_is_told_so(
+    bank: Database, world: World
+) -> None:
+    told = await asyncio.gather(*(series(bank, world) for _ in range(4)), return_exceptions=True)
+    assert sum(isinstance(each, SeriesInfo) for each in told) == 1
+    assert sum(isinstance(each, DuplicateSeries) for each in told) == 3
+
+
+async def unmade(bank: Database, world: World) -> list[UnmadeInfo]:
+    async with bank.unit_of_work(1) as uow:
+        with pytest.raises(NotAllowed):
+            await care.unmade(uow, world.elder.actor)
+        return await care.unmade(uow, world.coordinator.actor)
+
+
+async def test_an_occurrence_like_a_request_that_stands_waits_with_its_reason_until_it_can_be_made(
+    bank: Database, clock: FixedClock, world: World
+) -> None:
+    async with bank.unit_of_work(1) as uow:
+        when = datetime.fromisoformat("2026-03-10T10:30:00+08:00")
+        single = await care.ask(uow, world.elder.actor, AskForHelp(world.elder.id, "companionship", when, 60))
+    await series(bank, world)
+    (waiting,) = await unmade(bank, world)
+    assert (waiting.occurrence, waiting.reason, waiting.detail) == (
+        FIRST + WEEK,
+        "duplicate_request",
+        str(single.number),
+    )
+    assert (waiting.waits, waiting.tries, waiting.elder_name) == (True, 1, world.elder.name)
+    async with bank.unit_of_work(1) as uow:
+        await care.cancel_request(uow, world.elder.actor, single.id)
+    clock.move_to(NINE_ON_MONDAY + timedelta(hours=5))
+    assert await make(bank) == 0
+    clock.move_to(NINE_ON_MONDAY + timedelta(hours=6))
+    assert (await make(bank), await make(bank)) == (1, 0)
+    assert await unmade(bank, world) == []
+    assert [local(each) for each in await made(bank, world)][1:] == ["03-10 10:00", "03-10 10:30"]
+
+
+async def test_what_could_not_be_made_is_not_tried_without_end_and_is_told_as_lost(
+    bank: Database, clock: FixedClock, world: World, owner_url: str
+) -> None:
+    told = await series(bank, world)
+    owner = await asyncpg.connect(owner_url)
+    try:
+        await owner.execute("DELETE FROM bank.person_roles WHERE person_id = $1", world.elder.id)
+    finally:
+        await owner.close()
+    clock.move_to(NINE_ON_MONDAY + WEEK)
+    for hours in range(0, 24 * 13, 4):
+        clock.move_to(NINE_ON_MONDAY + WEEK + timedelta(hours=hours))
+        await make(bank)
+    lost, waits, *_ = await unmade(bank, world)
+    assert (lost.occurrence, lost.reason, lost.detail) == (
+        FIRST + 2 * WEEK,
+        "invalid_value",
+        "elder_id: elder",
+    )
+    assert (lost.waits, waits.waits) == (False, True)
+    assert lost.tries <= 4 * AHEAD_DAYS + 1
+    before = lost.tries
+    clock.move_to(clock.now() + timedelta(days=1))
+    await make(bank)
+    assert (await unmade(bank, world))[0].tries == before
+    async with bank.unit_of_work(1) as uow:
+        await care.end_series(uow, world.coordinator.actor, told.id)
+    assert [each.waits for each in await unmade(bank, world)] == [False]
+
+
+async def test_what_nobody_made_in_time_is_told_as_lost(
+    bank: Database, clock: FixedClock, world: World
+) -> None:
+    await series(bank, world)
+    clock.move_to(NINE_ON_MONDAY + 4 * WEEK)
+    await make(bank)
+    assert [(each.occurrence, each.reason) for each in await unmade(bank, world)] == [
+        (FIRST + 2 * WEEK, "too_late"),
+        (FIRST + 3 * WEEK, "too_late"),
+    ]

@@ -21,6 +21,7 @@ from pointsbank.domain.availability import (
 )
 from pointsbank.domain.errors import InvalidValue
 from pointsbank.domain.grid import default_grid_plan
+from pointsbank.domain.language import LANGUAGES, TAISHAN
 from pointsbank.domain.policy import DEFAULT_POLICY, parse_policy
 
 TODAY = date(2026, 3, 2)
@@ -60,12 +61,15 @@ def test_grids_near_home_are_those_of_its_big_grid_and_those_that_touch_it_and_n
         assert all(home in grids_near(other, plan) for other in grids_near(home, plan))
 
 
-@pytest.mark.parametrize("languages", [["yue", "cmn", "toi"], ["zh-hant-hk"], []])
+@pytest.mark.parametrize("languages", [["yue", "cmn", "yue-x-taishan"], ["zh-hant-hk"], []])
 def test_languages_are_codes(languages: list[str]) -> None:
     require_languages(languages)
 
 
-@pytest.mark.parametrize("languages", [["粤语"], ["Y"], ["yue "], ["a" * 21], ["yue"] * 21])
+@pytest.mark.parametrize(
+    "languages",
+    [["粤语"], ["Y"], ["yue "], ["yue-x"], ["x-taishan"], ["a" * 21], ["yue"] * 21],
+)
 def test_what_is_no_language_code_is_refused(languages: list[str]) -> None:
     with pytest.raises(InvalidValue) as refused:
         require_languages(languages)
@@ -110,3 +114,10 @@ def test_the_weights_of_pairing_are_a_section_of_the_policy() -> None:
     assert parse_policy(1, TODAY, body).pairing.newcomer == 7
     with pytest.raises(InvalidValue, match="unknown_field"):
         parse_policy(1, TODAY, {**DEFAULT_POLICY, "pairing": {"newcomers": 7}})
+
+
+def test_the_dialect_of_taishan_is_a_private_part_of_cantonese_and_not_the_code_of_another_people() -> None:
+    assert "toi" not in LANGUAGES
+    assert TAISHAN in LANGUAGES
+    language, private, name = TAISHAN.partition("-x-")
+    assert (language, private, name) == ("yue", "-x-", "taishan")

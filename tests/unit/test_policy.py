@@ -187,3 +187,11 @@ def test_a_kind_that_cannot_be_is_refused_by_its_field(changed: dict[str, Any], 
     with pytest.raises(InvalidValue) as refused:
         parse_policy(1, date(2026, 1, 1), body)
     assert refused.value.field == field
+
+
+def test_a_kind_that_takes_longer_than_a_day_may_fills_it_and_no_more() -> None:
+    policy = parse_policy(1, date(2026, 1, 1), DEFAULT_POLICY)
+    assert policy.kinds["night_watch"].expected_minutes > policy.volunteers.day_minutes == 480
+    assert [policy.counted_minutes("night_watch", each) for each in (300, 480, 720)] == [300, 480, 480]
+    assert policy.counted_minutes("cleaning", 720) == 720
+    assert policy.counted_minutes("dropped", 720) == 720

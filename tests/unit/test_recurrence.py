@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from itertools import islice
+from typing import Any
 
 import pytest
 
+from pointsbank.domain.asked_time import SlotHours
 from pointsbank.domain.errors import InvalidValue
-from pointsbank.domain.series import OnHolidays
+from pointsbank.domain.series import OnHolidays, first_shared, require_apart, spans
 from services.care.recurrence import is_holiday, last_day, occurrences
 
 MONDAY_AT_NINE = datetime.fromisoformat("2026-03-02T09:00:00")
@@ -89,3 +91,44 @@ def test_a_rule_that_cannot_be_is_refused_in_no_time(rule: str, why: str) -> Non
         last_day(rule, MONDAY_AT_NINE)
     assert (refused.value.field, refused.value.rule) == ("rule", why)
     assert time.monotonic() - began < 1
+
+
+NINE = datetime.fromisoformat("2026-03-03T09:00:00")
+
+
+def _spans(rule: str, first_at: datetime = NINE, **asked: Any) -> list[tuple[datetime, datetime]]:
+    told = {"minutes": 60, "window_minutes": 0, "slot": None} | asked
+    return list(spans(occurrences(rule, first_at), told.pop("minutes"), **told))
+
+
+@pytest.mark.parametrize(
+    ("rule", "first_at", "shared"),
+    [
+        ("FREQ=WEEKLY;COUNT=5", NINE, NINE),
+        ("FREQ=DAILY;COUNT=9", NINE + timedelta(minutes=59), NINE + timedelta(minutes=59)),
+        ("FREQ=DAILY;COUNT=9", NINE + timedelta(minutes=60), None),
+        ("FREQ=MONTHLY;BYMONTHDAY=10;COUNT=2", NINE, NINE + timedelta(days=7)),
+        ("FREQ=WEEKLY;BYDAY=WE;COUNT=9", NINE, None),
+        ("FREQ=WEEKLY;COUNT=5", NINE + timedelta(weeks=20), None),
+    ],
+)
+def test_two_series_are_alike_from_the_first_moment_that_both_ask_for(
+    rule: str, first_at: datetime, shared: datetime | None
+) -> None:
+    weekly = _spans("FREQ=WEEKLY;COUNT=10")
+    assert first_shared(weekly, _spans(rule, first_at)) == shared
+    assert first_shared(_spans(rule, first_at), weekly) == shared
+
+
+def test_a_window_and_a_slot_are_shared_to_their_end() -> None:
+    later = _spans("FREQ=DAILY;COUNT=2", NINE + timedelta(minutes=119))
+    assert first_shared(_spans("FREQ=DAILY;COUNT=2", window_minutes=60), later) == later[0][0]
+    assert first_shared(_spans("FREQ=DAILY;COUNT=2", slot=SlotHours(540, 660)), later) == later[0][0]
+    assert first_shared(_spans("FREQ=DAILY;COUNT=2", slot=SlotHours(540, 659)), later) is None
+
+
+def test_a_series_does_not_ask_for_two_visits_at_once() -> None:
+    require_apart(_spans("FREQ=DAILY;BYHOUR=9,10;COUNT=4"))
+    with pytest.raises(InvalidValue) as refused:
+        require_apart(_spans("FREQ=DAILY;BYHOUR=9,10;COUNT=4", minutes=61))
+    assert (refused.value.field, refused.value.rule) == ("rule", "overlaps_itself")

@@ -162,6 +162,8 @@ def test_reliability_is_a_newcomers_thousand_and_falls_with_what_was_not_kept() 
     assert reliability_of(Kept(no_show=1), rules) == 666
     assert reliability_of(Kept(in_time=6, late=1, no_show=1), rules) == 870
     assert reliability_of(Kept(no_show=8), rules) == 200
+    assert reliability_of(Kept(withdrawn=1), rules) == 800
+    assert reliability_of(Kept(in_time=1, withdrawn=1), VisitRules(withdrawn_permille=0)) == 750
 
 
 def test_a_visit_known_by_the_volunteers_word_alone_is_worth_one_less_to_audit() -> None:

@@ -27,7 +27,6 @@ from api.web.pages import DONE, TEMPLATES
 from api.web.words import catalogues
 from pointsbank.domain.accounts import AccountKind, Commodity
 from pointsbank.domain.asked_time import Slot
-from pointsbank.domain.availability import LANGUAGES
 from pointsbank.domain.complaint import AppealState, ComplaintState, ToDo
 from pointsbank.domain.decision import DecisionKind, DecisionReason
 from pointsbank.domain.errors import DomainError, InvalidValue
@@ -37,6 +36,7 @@ from pointsbank.domain.free_hours import ExceptionKind
 from pointsbank.domain.grid import GridDistance
 from pointsbank.domain.help_request import RequestState
 from pointsbank.domain.journal import EntryKind, InsufficientPoints, SourceKind
+from pointsbank.domain.language import LANGUAGES
 from pointsbank.domain.pairing.plan import How, Smallest
 from pointsbank.domain.pairing.rules import Blocked
 from pointsbank.domain.pairing.value import Term

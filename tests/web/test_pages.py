@@ -333,7 +333,7 @@ async def test_a_volunteer_says_what_is_otherwise_how_much_where_and_in_which_la
     assert "22:00–01:00" in await volunteer.text()
     await volunteer.page.fill("#day_hours", "1.5")
     await volunteer.page.uncheck("input[name='grid'][value='5']")
-    await volunteer.page.check("input[name='language'][value='toi']")
+    await volunteer.page.check("input[name='language'][value='yue-x-taishan']")
     await volunteer.page.click("#service button")
     await volunteer.page.fill("#proof-1", "陪诊证 7")
     await volunteer.press("交给社工核实")
@@ -345,7 +345,7 @@ async def test_a_volunteer_says_what_is_otherwise_how_much_where_and_in_which_la
         (6, 1320, 1500),
     ]
     assert (told.day_minutes, told.limits.week_minutes) == (90, None)
-    assert (told.serves, told.languages) == ((1, 2, 3, 4), ("toi",))
+    assert (told.serves, told.languages) == ((1, 2, 3, 4), ("yue-x-taishan",))
     desk = await open_browser(site, browser, visits, javascript=False)
     await desk.sign_in(site.world.coordinator)
     await desk.go("/coordinator/skills")

@@ -93,6 +93,7 @@ def read_request(told: object, path: str, clock: Clock, places: Places) -> Reque
             excluded=frozenset(given.take("excluded", items(text), ())),
             known=given.take("known", by_name(count), {}),
             promised=given.take("promised", by_name(clock.read), {}),
+            counts=given.take("counts", number, None),
         )
     given.end()
     return request

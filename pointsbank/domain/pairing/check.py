@@ -104,6 +104,6 @@ def _apart(
         ):
             yield PlanFault("double_booked", volunteer.id)
     for cap in volunteer.caps:
-        used = sum(requests[each.request].minutes for each in visits if cap.start <= each.start < cap.end)
+        used = sum(requests[each.request].load for each in visits if cap.start <= each.start < cap.end)
         if used > cap.minutes:
             yield PlanFault("cap", volunteer.id)

@@ -7,7 +7,7 @@
   of a ``day`` (the first unless told). All else may be left out: ``spot`` (``grid``, ``east``, ``north``; or
   the three without it), ``preferred`` (the first start), ``blocks`` (the minutes; the whole slot), ``elder``,
   ``urgency``, ``waited``, ``carers``, ``kind``, ``skills``, ``gender``, ``gender_hard``, ``language``,
-  ``same_carer``, ``excluded``, ``known``, ``promised``.
+  ``same_carer``, ``excluded``, ``known``, ``promised``, ``counts`` (against caps: all of the minutes).
 - ``volunteers[]``: ``id`` and ``free`` (each a pair of moments, or ``start`` and ``end``; parts that touch
   are joined). All else may be left out: ``home`` (or ``grid``, ``east``, ``north``), ``grids`` (all),
   ``busy``, ``caps`` (without ``start`` and ``end``: over all), ``skills`` (a list, or by skill until when),
@@ -78,6 +78,9 @@ def _written_grids(plan: GridPlan) -> dict[str, Any]:
 def written_instance(instance: Instance) -> dict[str, Any]:
     """Return an instance as a document that holds all of it: :func:`read_instance` gives the same again."""
     document: dict[str, Any] = written(instance)
+    for request in document["requests"]:
+        if request["counts"] is None:
+            del request["counts"]  # what was stored before it was known stays the same text
     return document
 
 

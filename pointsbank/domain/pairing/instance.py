@@ -72,7 +72,7 @@ class Request:
     agreed, in which the visit may lie anywhere. waited: minutes since it was asked. carers: how many come
     together. excluded: volunteers who must not come (banned, of the household, asked before). known: by
     volunteer, how often they came before. promised: by volunteer, the start of an offer that stands and
-    should rather be kept.
+    should rather be kept. counts: how many of its minutes caps count, for a night watch; None: all.
     """
 
     id: str
@@ -94,8 +94,16 @@ class Request:
     excluded: frozenset[str] = frozenset()
     known: Mapping[str, int] = field(default_factory=dict)
     promised: Mapping[str, int] = field(default_factory=dict)
+    counts: int | None = None
+
+    @property
+    def load(self) -> int:
+        """Minutes that it takes of a cap."""
+        return self.minutes if self.counts is None else self.counts
 
     def __post_init__(self) -> None:
+        if self.counts is not None and not 1 <= self.counts <= self.minutes:
+            raise InvalidValue(field="counts", rule="within_minutes")
         if self.minutes < 1 or self.blocks < self.minutes:
             raise InvalidValue(field="minutes", rule="at_least_1_and_within_blocks")
         if not 1 <= len(self.starts) <= STARTS_MAX or list(self.starts) != sorted(set(self.starts)):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from uuid import UUID
 
+from pointsbank.domain.errors import DomainError
 from pointsbank.domain.pairing.rules import Blocked
 from pointsbank.domain.pairing.value import Term
 
@@ -29,6 +31,14 @@ class Smallest(StrEnum):
     SKILL = "skill"  # somebody who is free there learns what it needs
     FARTHER = "farther"  # somebody goes beyond the grids they serve
     MORE_VOLUNTEERS = "more_volunteers"  # nobody comes near
+
+
+@dataclass(eq=False)
+class RunInputForgotten(DomainError):
+    """What this pairing run was given is no longer kept: it cannot be run again. run: its id."""
+
+    code = "run_input_forgotten"
+    run: UUID
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ def blocked_at(instance: Instance, request: Request, volunteer: Volunteer, start
             (promise.start, promise.end - promise.start, promise.end - promise.start, promise.spot),
         ):
             return Blocked.ALREADY_PROMISED
-    if any(cap.start <= start < cap.end and request.minutes > cap.minutes for cap in volunteer.caps):
+    if any(cap.start <= start < cap.end and request.load > cap.minutes for cap in volunteer.caps):
         return Blocked.CAP
     return None
 

@@ -22,6 +22,7 @@ from pointsbank.platform.database import UnitOfWork
 from services.care import ties
 from services.care.aftercare import feedback_store as store
 from services.care.aftercare.views import FeedbackInfo
+from services.care.parting import part
 from services.care.visit_access import lock_visit, rules_today, told
 
 
@@ -37,7 +38,8 @@ async def give_feedback(
     """Say what one side thinks of the other, once a visit is over; it can be changed for the policy's days.
 
     By the volunteer for their side; by the elder, their family, or a coordinator on the telephone for the
-    elder's. rating: 1 to 5. Raises NotFound, NotAllowed, WrongState, InvalidValue.
+    elder's. rating: 1 to 5. What is agreed for later is called off where one does not want the other again.
+    Raises NotFound, NotAllowed, WrongState, InvalidValue.
     """
     row, _ = await lock_visit(uow, visit_id)
     side = await _side(uow, actor, row["volunteer_id"], row["elder_id"])
@@ -53,6 +55,8 @@ async def give_feedback(
         days = (await rules_today(uow)).feedback_days
         require_changeable(before[side].given_at, now=uow.clock.now(), days=days)
     await store.save(uow, visit_id, side, given_by=actor.person_id, again=again, rating=rating, note=said)
+    if again is Again.NO:
+        await part(uow, row["elder_id"], row["volunteer_id"], by=actor.person_id)
     return next(each for each in await _of_visits(uow, [visit_id]) if each.side is side)
 
 
@@ -94,7 +98,7 @@ async def reliability(uow: UnitOfWork, volunteer_ids: Sequence[UUID]) -> dict[UU
     rules = await rules_today(uow)
     since = uow.clock.now() - timedelta(days=rules.reliability_days)
     found = {
-        row["volunteer_id"]: Kept(row["in_time"], row["late"], row["no_show"])
+        row["volunteer_id"]: Kept(row["in_time"], row["late"], row["no_show"], row["withdrawn"])
         for row in await store.kept(uow, volunteer_ids, since)
     }
     return {each: reliability_of(found.get(each, Kept()), rules) for each in volunteer_ids}

@@ -46,7 +46,8 @@ SELECT v.volunteer_id,
                           AND c.id IS NULL) AS in_time,
        count(*) FILTER (WHERE v.state IN ('done', 'disputed', 'confirmed') AND v.late_minutes > 0
                           AND c.id IS NULL) AS late,
-       count(*) FILTER (WHERE v.state = 'no_show_volunteer' OR c.ground = 'not_rendered') AS no_show
+       count(*) FILTER (WHERE v.state = 'no_show_volunteer' OR c.ground = 'not_rendered') AS no_show,
+       count(*) FILTER (WHERE v.cancelled_why = 'volunteer' AND v.cancelled_late) AS withdrawn
   FROM bank.visits v
 """
 KEPT += STRUCK

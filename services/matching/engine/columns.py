@@ -58,6 +58,7 @@ class Requests:
 
     spot: Ints
     minutes: Ints
+    load: Ints
     blocks: Ints
     preferred: Ints
     carers: Ints
@@ -144,6 +145,7 @@ def _requests(
     return Requests(
         spot=ints(spots.number(each.spot) for each in asked),
         minutes=ints(each.minutes for each in asked),
+        load=ints(each.load for each in asked),
         blocks=ints(each.blocks for each in asked),
         preferred=ints(each.preferred for each in asked),
         carers=ints(each.carers for each in asked),
@@ -314,7 +316,7 @@ def _within_caps(field: Field, request: Ints, volunteer: Ints, start: Ints) -> B
     column, cap = them.caps.expand(volunteer)
     begin = start[column]
     over = (them.cap_start[cap] <= begin) & (begin < them.cap_end[cap])
-    over &= field.requests.minutes[request[column]] > them.cap_minutes[cap]
+    over &= field.requests.load[request[column]] > them.cap_minutes[cap]
     fits = np.ones(len(request), np.bool_)
     fits[column[over]] = False
     return fits

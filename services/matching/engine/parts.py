@@ -84,7 +84,7 @@ def _part(field: Field, columns: Columns) -> Part:
         volunteer=volunteer,
         start=columns.start,
         value=columns.value,
-        load=asked.minutes[columns.request],
+        load=asked.load[columns.request],
         carers=asked.carers[requests],
         minutes=asked.minutes[requests],
         blocks=asked.blocks[requests],

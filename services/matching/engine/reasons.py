@@ -206,7 +206,7 @@ class Reasons:
 
     def _within(self, request: Request, who: Volunteer, at: int, start: int) -> bool:
         return all(
-            self._used(at, cap) + request.minutes <= cap.minutes
+            self._used(at, cap) + request.load <= cap.minutes
             for cap in who.caps
             if cap.start <= start < cap.end
         )
@@ -215,7 +215,7 @@ class Reasons:
         """Return by how many minutes a visit would exceed the caps of a volunteer."""
         return max(
             (
-                self._used(at, cap) + request.minutes - cap.minutes
+                self._used(at, cap) + request.load - cap.minutes
                 for cap in self._instance.volunteers[at].caps
                 if cap.start <= start < cap.end
             ),
@@ -223,7 +223,7 @@ class Reasons:
         )
 
     def _used(self, at: int, cap: Cap) -> int:
-        return sum(other.minutes for other, begin in self._doing[at] if cap.start <= begin < cap.end)
+        return sum(other.load for other, begin in self._doing[at] if cap.start <= begin < cap.end)
 
 
 def _unskilled(request: Request) -> Request:

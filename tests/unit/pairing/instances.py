@@ -52,6 +52,7 @@ def request(rng: Random, number: int, *, carers: int) -> Request:
         excluded=frozenset(rng.sample(VOLUNTEERS, rng.choice((0, 0, 1)))),
         known={who: rng.randint(1, 6) for who in rng.sample(VOLUNTEERS, rng.randint(0, 2))},
         promised={who: rng.choice(starts) for who in rng.sample(VOLUNTEERS, rng.randint(0, 1))},
+        counts=rng.choice((None, None, minutes, minutes // 2)),
     )
 
 
@@ -156,11 +157,15 @@ def _fits(instance: Instance, visit: Visit, chosen: list[Visit]) -> bool:
     ):
         return False
     return all(
-        request.minutes + sum(other.minutes for other, _, begin in theirs if cap.start <= begin < cap.end)
+        _counted(request) + sum(_counted(other) for other, _, begin in theirs if cap.start <= begin < cap.end)
         <= cap.minutes
         for cap in volunteer.caps
         if cap.start <= start < cap.end
     )
+
+
+def _counted(request: Request) -> int:
+    return request.minutes if request.counts is None else request.counts
 
 
 def _worth(instance: Instance, chosen: list[Visit]) -> int:
