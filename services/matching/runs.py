@@ -29,10 +29,11 @@ from services.matching import store
 from services.matching.engine.processes import PartProcesses
 from services.matching.engine.run import plan as plan_of
 from services.matching.frame import frame_for
-from services.matching.planning import Places, instance_of, places_of
+from services.matching.planning import instance_of
 from services.matching.publishing import Publication, standing_by_request
 from services.matching.store import OfferRow
 from services.matching.views import PairingRunInfo, RunDetail
+from services.matching.wanted import is_missing, places_of
 from services.people import service as people
 
 RUN_REQUESTS_MAX = 2_000
@@ -62,11 +63,11 @@ async def run_pairing(
     standing = await standing_by_request(uow, found)
     movable = {each.id for each in found if replan and _unanswered(standing[each.id])}
     places = await places_of(uow, found, movable)
-    wanted = [each for each in found if _to_pair(places[each.id], now)]
+    wanted = [each for each in found if is_missing(places[each.id], now)]
     if not wanted:
         return PairingRunInfo(uuid7(), ENGINE, now, 0, 0, {}, 0, 0, 0, 0)
     frame = await frame_for(uow, wanted, now=now)
-    volunteers = await people.people_with_role(uow, Role.VOLUNTEER)
+    volunteers = await people.homes_with_role(uow, Role.VOLUNTEER)
     instance = await instance_of(uow, frame, wanted, volunteers, movable=movable, places=places)
     # Thinking takes processor time that other tasks of this process must not wait for.
     plan = await asyncio.to_thread(_think, instance, seconds)
@@ -107,11 +108,6 @@ def _unpacked(text: bytes) -> object:
 def _think(instance: Instance, seconds: float) -> Plan:
     with PartProcesses(os.cpu_count()) as processes:
         return plan_of(instance, processes, seconds=seconds)
-
-
-def _to_pair(places: Places, now: datetime) -> bool:
-    """Tell whether somebody is missing who could still come."""
-    return places.missing > 0 and (places.at is None or places.at > now)
 
 
 def _unanswered(offers: Sequence[OfferRow]) -> bool:
