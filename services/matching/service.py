@@ -34,7 +34,7 @@ from services.matching.offers import (
     withdraw,
 )
 from services.matching.planning import planning_input
-from services.matching.runs import pairing_runs, run_detail, run_pairing
+from services.matching.runs import Thought, pair, pairing_runs, run_detail, run_pairing, thought
 from services.matching.taking import take, takeable
 from services.matching.views import AvailabilityInfo, OfferInfo, PairingRunInfo, RunDetail, Takeable
 
@@ -46,6 +46,7 @@ __all__ = [
     "PairingRunInfo",
     "RunDetail",
     "Takeable",
+    "Thought",
     "accept_offer",
     "add_free_hours_many",
     "add_skills_many",
@@ -58,6 +59,7 @@ __all__ = [
     "offer_if_urgent",
     "offer_now",
     "offers_of",
+    "pair",
     "pairing_runs",
     "planning_input",
     "prove_skill",
@@ -73,6 +75,7 @@ __all__ = [
     "standing_offers",
     "take",
     "takeable",
+    "thought",
     "verify_skill",
     "withdraw",
 ]
