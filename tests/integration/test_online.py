@@ -343,9 +343,7 @@ async def _take_against_a_run(bank: Database, world: World) -> None:
 
     async with matching.thought(bank, 1) as decided:
         assert decided.plan is not None
-        assert (
-            len(decided.plan.visits) == REQUESTS + 1
-        )
+        assert len(decided.plan.visits) == REQUESTS + 1
         outcomes, _, accepted = await asyncio.gather(
             asyncio.gather(*(take(number) for number in range(TAKERS))),
             publish(decided),
