@@ -108,7 +108,11 @@ class WorkerProcess:
         ]
         if settings.pairing_seconds:
             self._rounds.append(
-                (settings.pairing_seconds, "pair", self._in_one_commit(matching_jobs.pair_open_requests))
+                (
+                    settings.pairing_seconds,
+                    "pair",
+                    lambda community: matching_jobs.pair_open_requests(database, community),
+                )
             )
 
     def stop(self) -> None:

@@ -11,7 +11,7 @@ from litestar.params import FromPath
 from pydantic import Field
 
 from api.auth import may
-from api.dependencies import CREATED, SignedIn, change, read
+from api.dependencies import CREATED, SignedIn, change, desk, read
 from api.http.help_requests import HelpRequestAnswer
 from api.http.visits import VisitAnswer
 from api.http.wire import Told
@@ -71,6 +71,7 @@ class PairingRunAnswer(Told):
     bound: int | None = Field(description="no plan is worth more")
     kept: int | None = Field(description="offers that stood before and were kept")
     moved: int | None = Field(description="offers that stood before and were not kept")
+    left_out: int = Field(description="requests that wait beyond the most a run takes on")
 
 
 class PairingRunPage(Told):
@@ -106,6 +107,7 @@ def run_answer(run: PairingRunInfo) -> PairingRunAnswer:
         bound=run.bound,
         kept=run.kept,
         moved=run.moved,
+        left_out=run.left_out,
     )
 
 
@@ -170,11 +172,12 @@ async def withdraw(request: SignedIn, visit_id: FromPath[UUID]) -> Response[Visi
 @post("/pairing-runs", opt=may(*STAFF), operation_id="run_pairing", status_code=CREATED)
 async def run_pairing(request: SignedIn) -> Response[PairingRunAnswer]:
     """Pair the open requests that lie ahead with volunteers and make offers."""
+    async with matching.thought(desk(request).database, request.auth.community_id, replan=True) as decided:
 
-    async def work(uow: UnitOfWork, _actor: Actor) -> PairingRunAnswer:
-        return run_answer(await matching.run_pairing(uow, replan=True))
+        async def work(uow: UnitOfWork, _actor: Actor) -> PairingRunAnswer:
+            return run_answer(await decided.publish(uow))
 
-    return await change(request, work, status=CREATED)
+        return await change(request, work, status=CREATED)
 
 
 @get("/pairing-runs", opt=may(*STAFF), operation_id="list_pairing_runs")

@@ -12,7 +12,7 @@ from litestar.datastructures import Cookie
 from litestar.params import FromPath
 
 from api.auth import SIGNED_IN, may
-from api.dependencies import SignedIn
+from api.dependencies import SignedIn, desk
 from api.web.drafts import DESK_ASK
 from api.web.forms import do_once, read_form, see_other, uuid_of
 from api.web.pages import page
@@ -112,15 +112,17 @@ def _run(request: SignedIn) -> tuple[int, int] | None:
 @post("/coordinator/pairing", opt=may(*STAFF), include_in_schema=False)
 async def pair(request: SignedIn) -> Response[Any]:
     """Pair the open requests with free volunteers, and offer them."""
-
-    async def work(uow: UnitOfWork, _actor: Actor) -> str:
-        run = await matching.run_pairing(uow, replan=True)
-        if run.paired or run.unpaired:
-            return f"{BOARD}/pairing/{run.id}"
-        return f"{BOARD}?paired=0&unpaired=0"
-
+    key, community_id = (await read_form(request)).get("key", ""), request.auth.community_id
     try:
-        return await do_once(request, work, key=(await read_form(request)).get("key", ""))
+        async with matching.thought(desk(request).database, community_id, replan=True) as decided:
+
+            async def work(uow: UnitOfWork, _actor: Actor) -> str:
+                run = await decided.publish(uow)
+                if run.paired or run.unpaired:
+                    return f"{BOARD}/pairing/{run.id}"
+                return f"{BOARD}?paired=0&unpaired=0"
+
+            return await do_once(request, work, key=key)
     except DomainError as error:
         async with visit(request) as (uow, visitor):
             return await show_board(request, uow, visitor, error)

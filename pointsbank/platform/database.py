@@ -79,11 +79,14 @@ class UnitOfWork:
         self.clock = clock
         self.wake = wake
         self._after_commit: list[Callable[[], Awaitable[Any]]] = []
+        self._connection: asyncpg.Connection | None = None
 
     async def connection(self) -> asyncpg.Connection:
-        """Return the asyncpg connection inside this transaction."""
-        raw = await (await self.session.connection()).get_raw_connection()
-        return cast("asyncpg.Connection", raw.driver_connection)
+        """Return the asyncpg connection inside this transaction: one and the same to its end."""
+        if self._connection is None:
+            raw = await (await self.session.connection()).get_raw_connection()
+            self._connection = cast("asyncpg.Connection", raw.driver_connection)
+        return self._connection
 
     def after_commit(self, callback: Callable[[], Awaitable[Any]]) -> None:
         """Call ``callback`` once the commit has succeeded; its failure is logged and changes nothing."""

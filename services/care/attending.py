@@ -164,11 +164,22 @@ async def come_after_all(uow: UnitOfWork, row: Row, request: Row | None, *, acti
     """
     if request is None or row["state"] != VisitState.NO_SHOW_VOLUNTEER:
         return request
-    ended = action == "check_in" and request["state"] in (RequestState.OFFERED, RequestState.CANCELLED)
     places = await visit_store.places_taken(uow, request["id"])
+    ended = action == "check_in" and (
+        request["state"] == RequestState.CANCELLED
+        or (request["state"] == RequestState.OFFERED and await _nobody_missed(uow, request, len(places)))
+    )
     if ended or any(row["carer"] == place or row["volunteer_id"] == person for place, person in places):
         raise WrongState(what="visit", state=row["state"], action=action)
     return {**request, "state": RequestState.OPEN} if request["state"] == RequestState.EXPIRED else request
+
+
+async def _nobody_missed(uow: UnitOfWork, request: Row, taken: int) -> bool:
+    """Tell whether each place of an offered request is taken or somebody else is asked to take it."""
+    if request["carers"] == 1:
+        return True
+    carers: int = request["carers"]
+    return taken + await visit_store.count_asked(uow, request["id"], uow.clock.now()) >= carers
 
 
 async def require_pair(

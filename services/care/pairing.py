@@ -58,10 +58,15 @@ async def service_so_far(
     return {row["volunteer_id"]: ServiceSoFar(row["minutes"], row["visits"]) for row in rows}
 
 
-async def visits_between(uow: UnitOfWork, elder_ids: Collection[UUID]) -> dict[UUID, dict[UUID, int]]:
-    """Return, by elder, the volunteers whose visits were confirmed and how many they were."""
+async def visits_between(
+    uow: UnitOfWork, elder_ids: Collection[UUID], volunteer_ids: Collection[UUID] | None = None
+) -> dict[UUID, dict[UUID, int]]:
+    """Return, by elder, the volunteers whose visits were confirmed and how many they were.
+
+    volunteer_ids: of these only; None: of all.
+    """
     known: dict[UUID, dict[UUID, int]] = {}
-    for row in await pairing_store.visits_between(uow, elder_ids):
+    for row in await pairing_store.visits_between(uow, elder_ids, volunteer_ids):
         known.setdefault(row["elder_id"], {})[row["volunteer_id"]] = row["visits"]
     return known
 
@@ -69,7 +74,8 @@ async def visits_between(uow: UnitOfWork, elder_ids: Collection[UUID]) -> dict[U
 async def open_ahead(uow: UnitOfWork, small_grids: Collection[int], *, limit: int) -> list[RequestInfo]:
     """Return open requests in these grids that lie ahead, most urgent and soonest first.
 
-    For callers that have decided who may see them.
+    Those for two carers that are offered in part are among them. For callers that have decided who may see
+    them.
     """
     ids = await pairing_store.open_ahead(uow, small_grids, uow.clock.now(), limit)
     found = await requests_by_id(uow, ids)

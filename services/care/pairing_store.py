@@ -72,28 +72,36 @@ async def service_so_far(
     return [dict(row) for row in rows]
 
 
-async def visits_between(uow: UnitOfWork, elder_ids: Collection[UUID]) -> list[dict[str, Any]]:
-    """Return how many confirmed visits each volunteer made to each of the elders."""
+async def visits_between(
+    uow: UnitOfWork, elder_ids: Collection[UUID], volunteer_ids: Collection[UUID] | None
+) -> list[dict[str, Any]]:
+    """Return how many confirmed visits each volunteer, or each of these, made to each of the elders."""
     connection = await uow.connection()
     rows = await connection.fetch(
         """
         SELECT elder_id, volunteer_id, count(*)::int AS visits FROM bank.visits
          WHERE community_id = $1 AND elder_id = ANY ($2::uuid[]) AND state = 'confirmed'
+           AND ($3::uuid[] IS NULL OR volunteer_id = ANY ($3))
          GROUP BY elder_id, volunteer_id
         """,
         uow.community_id,
         list(elder_ids),
+        None if volunteer_ids is None else list(volunteer_ids),
     )
     return [dict(row) for row in rows]
 
 
 async def open_ahead(uow: UnitOfWork, small_grids: Collection[int], now: datetime, limit: int) -> list[UUID]:
-    """Return open requests in these grids that may still begin after ``now``, most urgent, soonest first."""
+    """Return requests in these grids that may still begin after ``now``, most urgent, soonest first.
+
+    Open ones, and those for two carers that are offered in part.
+    """
     connection = await uow.connection()
     rows = await connection.fetch(
         """
         SELECT id FROM bank.help_requests
-         WHERE community_id = $1 AND state = 'open' AND latest_start > $2 AND small_grid = ANY ($3::int[])
+         WHERE community_id = $1 AND (state = 'open' OR state = 'offered' AND carers > 1)
+           AND latest_start > $2 AND small_grid = ANY ($3::int[])
          ORDER BY urgency DESC, starts_at, id LIMIT $4
         """,
         uow.community_id,

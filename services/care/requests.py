@@ -175,9 +175,15 @@ async def requests_to_pair(uow: UnitOfWork, *, offered: bool, limit: int) -> lis
     """Return what a pairing run may look at, most urgent and soonest first; nothing is locked.
 
     Open requests that may still begin, those for two carers that are offered in part, and where ``offered``
-    is asked for, all that wait for an answer.
+    is asked for, all that wait for an answer. Of more than ``limit``, the most urgent and soonest and those
+    that wait longest, half and half.
     """
     return await infos_of(uow, await store.to_pair(uow, uow.clock.now(), limit, offered=offered))
+
+
+async def count_to_pair(uow: UnitOfWork, *, offered: bool) -> int:
+    """Return how many requests :func:`requests_to_pair` would return without a limit."""
+    return await store.count_to_pair(uow, uow.clock.now(), offered=offered)
 
 
 async def lock_states(uow: UnitOfWork, request_ids: Sequence[UUID]) -> dict[UUID, RequestState]:

@@ -140,19 +140,47 @@ async def lock_requests(uow: UnitOfWork, ids: Sequence[UUID]) -> list[dict[str, 
     )
 
 
+WAITS = """
+ WHERE community_id = $1 AND latest_start > $2
+   AND (state = 'open' OR state = 'offered' AND (carers > 1 OR $3))
+"""
+TO_PAIR = (
+    REQUEST  # noqa: S608 - put together from fixed parts
+    + """
+AND id IN (
+    SELECT w.id FROM (
+           SELECT id, row_number() OVER (ORDER BY urgency DESC, starts_at, id) AS by_urgency,
+                  row_number() OVER (ORDER BY asked_at, id) AS by_waiting
+             FROM bank.help_requests
+"""
+    + WAITS
+    + """
+           ) w
+     ORDER BY least(w.by_urgency, w.by_waiting), w.by_urgency LIMIT $4)
+ORDER BY urgency DESC, starts_at, id
+"""
+)
+
+
 async def to_pair(uow: UnitOfWork, now: datetime, limit: int, *, offered: bool) -> list[dict[str, Any]]:
-    """Return requests that may still begin after ``now`` and are open, or offered and not all promised."""
-    return await _fetch(
-        uow,
-        REQUEST
-        + """
-        AND (state = 'open' OR state = 'offered' AND (carers > 1 OR $3)) AND latest_start > $2
-        ORDER BY urgency DESC, starts_at, id LIMIT $4
-        """,
+    """Return requests that may still begin after ``now`` and are open, or offered and not all promised.
+
+    Of more than ``limit``, half of those returned are the most urgent and soonest, and half those that were
+    asked first: neither kind is left out for the other's sake.
+    """
+    return await _fetch(uow, TO_PAIR, now, offered, limit)
+
+
+async def count_to_pair(uow: UnitOfWork, now: datetime, *, offered: bool) -> int:
+    """Return how many requests :func:`to_pair` would return without a limit."""
+    connection = await uow.connection()
+    found: int = await connection.fetchval(
+        "SELECT count(*) FROM bank.help_requests" + WAITS,  # noqa: S608 - put together from fixed parts
+        uow.community_id,
         now,
         offered,
-        limit,
     )
+    return found
 
 
 async def requests_of_elder(

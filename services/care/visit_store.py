@@ -221,6 +221,21 @@ async def places_taken(uow: UnitOfWork, request_id: UUID) -> list[tuple[int, UUI
     return [(row["carer"], row["volunteer_id"]) for row in rows]
 
 
+async def count_asked(uow: UnitOfWork, request_id: UUID, now: datetime) -> int:
+    """Return how many have been offered a place of a request and may still accept."""
+    connection = await uow.connection()
+    found: int = await connection.fetchval(
+        """
+        SELECT count(*) FROM bank.offers
+         WHERE community_id = $1 AND help_request_id = $2 AND state = 'offered' AND expires_at > $3
+        """,
+        uow.community_id,
+        request_id,
+        now,
+    )
+    return found
+
+
 async def set_state(uow: UnitOfWork, visit_id: UUID, state: VisitState) -> None:
     """Put a visit, locked before, into ``state``."""
     connection = await uow.connection()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import date
+from functools import lru_cache
 
 from pointsbank.domain.errors import NotFound
 from pointsbank.domain.policy import Policy, UnknownServiceKind, parse_policy
@@ -37,7 +39,21 @@ class PolicyBook:
         raise UnknownServiceKind(kind=kind)
 
 
+PARSED_MAX = 256
+"""Documents whose meaning is remembered: a community has a handful."""
+
+
 async def policy_book(uow: UnitOfWork) -> PolicyBook:
     """Return the community's policies, in one query."""
-    rows = await policy_store.all_versions(uow)
-    return PolicyBook([parse_policy(row.version, row.effective_from, row.body) for row in rows])
+    return PolicyBook(
+        [
+            _parsed(version, effective_from, body)
+            for version, effective_from, body in await policy_store.all_documents(uow)
+        ]
+    )
+
+
+@lru_cache(maxsize=PARSED_MAX)
+def _parsed(version: int, effective_from: date, body: str) -> Policy:
+    """Return what a document says. By the whole of its text, so that what is remembered is never stale."""
+    return parse_policy(version, effective_from, json.loads(body))

@@ -80,6 +80,19 @@ async def all_effective_on(uow: UnitOfWork, day: date) -> list[PolicyVersion]:
     return list((await uow.session.exec(query)).all())
 
 
+async def all_documents(uow: UnitOfWork) -> list[tuple[int, date, str]]:
+    """Return the number, first day and text of every version, newest first."""
+    connection = await uow.connection()
+    rows = await connection.fetch(
+        """
+        SELECT version, effective_from, body::text AS body FROM bank.policy_versions
+         WHERE community_id = $1 ORDER BY version DESC
+        """,
+        uow.community_id,
+    )
+    return [(row["version"], row["effective_from"], row["body"]) for row in rows]
+
+
 async def all_versions(uow: UnitOfWork) -> list[PolicyVersion]:
     """Return every version, newest first."""
     query = (

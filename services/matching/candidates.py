@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -19,10 +20,12 @@ from services.care import service as care
 from services.care.service import RequestInfo
 from services.matching import candidate_store
 from services.matching.candidate_store import LocalWindow
-from services.matching.frame import Frame, frame_for, moment_of, wishes_of
-from services.matching.planning import instance_of
+from services.matching.frame import Frame, frame_for, moment_of
+from services.matching.planning import joined
+from services.matching.told import told_of
+from services.matching.wanted import Places, places_of, wanted_of
 from services.people import service as people
-from services.people.service import PersonInfo
+from services.people.service import HomeInfo
 
 CANDIDATES_MAX = 50
 LAST_MINUTE = 24 * 60 - 1
@@ -40,38 +43,85 @@ class Candidate:
     terms: Mapping[Term, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Volunteers who may be able to take a request, as pairing knows them and the request."""
+
+    request: RequestInfo
+    instance: Instance
+    homes: Mapping[UUID, HomeInfo]
+
+    @property
+    def wanted(self) -> Request:
+        """What pairing is told of the request."""
+        return self.instance.requests[0]
+
+    def candidates(self, start: int | None = None) -> list[Candidate]:
+        """Return all who can take the request, best first. start: at that only; None: at each one's best."""
+        starts = (
+            (each, best_start(self.instance, self.wanted, each) if start is None else self._at(each, start))
+            for each in self.instance.volunteers
+        )
+        return _best_first([self._candidate(each, at) for each, at in starts if at is not None])
+
+    def start_together(self, carers: int) -> int | None:
+        """Return the start at which most of ``carers`` can come, of such the one that is worth most."""
+        values: dict[int, list[int]] = defaultdict(list)
+        for volunteer in self.instance.volunteers:
+            for start in self.wanted.starts:
+                if self._at(volunteer, start) is not None:
+                    worth = sum(terms(self.instance, self.wanted, volunteer, start).values())
+                    values[start].append(worth)
+        best = {start: sorted(told, reverse=True)[:carers] for start, told in values.items()}
+        return max(best, key=lambda start: (len(best[start]), sum(best[start]), -start), default=None)
+
+    def _at(self, volunteer: Volunteer, start: int) -> int | None:
+        if blocked_person(self.wanted, volunteer) is not None:
+            return None
+        return start if blocked_at(self.instance, self.wanted, volunteer, start) is None else None
+
+    def _candidate(self, volunteer: Volunteer, start: int) -> Candidate:
+        name = self.homes[UUID(volunteer.id)].name
+        return candidate(self.instance, self.wanted, volunteer, start, request=self.request, name=name)
+
+
 async def candidates_for(uow: UnitOfWork, request_id: UUID, limit: int = 10) -> list[Candidate]:
     """Return the volunteers who could take a request now, best first, at most ``limit``.
 
-    For callers that have decided who may. Raises NotFound.
+    Of a request for two carers one of whom is to come: who could be the other. For callers that have decided
+    who may. Raises NotFound.
     """
     request = (await care.requests_by_id(uow, [request_id])).get(request_id)
     if request is None:
         raise NotFound(what="help_request")
+    places = await places_left(uow, request)
     frame = await frame_for(uow, [request], now=uow.clock.now())
-    return (await ranked(uow, frame, request))[: max(1, min(limit, CANDIDATES_MAX))]
+    judged = await judge(uow, frame, request, places)
+    return judged.candidates()[: max(1, min(limit, CANDIDATES_MAX))]
 
 
-async def ranked(uow: UnitOfWork, frame: Frame, request: RequestInfo) -> list[Candidate]:
-    """Return all who could take a request, best first."""
-    ids = await _possible(uow, frame, request)
-    volunteers = await people.people_by_id(uow, ids)
-    return _best_first(await judge(uow, frame, request, volunteers))
+async def places_left(uow: UnitOfWork, request: RequestInfo) -> Places:
+    """Return what is to be paired of a request. One for one carer is told whole, whoever it is offered to."""
+    return Places(1) if request.carers == 1 else (await places_of(uow, [request]))[request.id]
 
 
-async def judge(
-    uow: UnitOfWork, frame: Frame, request: RequestInfo, volunteers: Mapping[UUID, PersonInfo]
-) -> list[Candidate]:
-    """Return those of the volunteers who can take the request, by the domain's rules and worth."""
-    instance = await instance_of(uow, frame, [request], list(volunteers.values()))
-    (asked,) = instance.requests
-    found = []
-    for volunteer in instance.volunteers:
-        start = best_start(instance, asked, volunteer)
-        if start is not None:
-            person = volunteers[UUID(volunteer.id)]
-            found.append(candidate(instance, asked, volunteer, start, request=request, name=person.name))
-    return found
+async def judge(uow: UnitOfWork, frame: Frame, request: RequestInfo, places: Places) -> Judged:
+    """Return those who may be able to take a request, to be judged by the domain's rules and worth."""
+    homes = await people.homes_of(uow, await _possible(uow, frame, request, places))
+    wanted = await wanted_of(uow, frame, [request], volunteers=list(homes), places={request.id: places})
+    return await judge_these(uow, frame, request, wanted, homes)
+
+
+async def judge_these(
+    uow: UnitOfWork,
+    frame: Frame,
+    request: RequestInfo,
+    wanted: tuple[Request, ...],
+    homes: Mapping[UUID, HomeInfo],
+) -> Judged:
+    """Return a request, known already, with volunteers as they are now."""
+    told = await told_of(uow, frame, list(homes.values()))
+    return Judged(request, joined(frame, wanted, told.volunteers), homes)
 
 
 def candidate(
@@ -112,8 +162,8 @@ def why_not(instance: Instance, request: Request, volunteer: Volunteer) -> Block
     return found
 
 
-async def _possible(uow: UnitOfWork, frame: Frame, request: RequestInfo) -> list[UUID]:
-    wishes = wishes_of(request)
+async def _possible(uow: UnitOfWork, frame: Frame, request: RequestInfo, places: Places) -> list[UUID]:
+    first, last = places.at or request.earliest_start, places.at or request.latest_start
     today = frame.policies.for_kind(request.kind, frame.days[0])
     skill = today.kind(request.kind).skill
     return await candidate_store.possible_volunteers(
@@ -121,10 +171,10 @@ async def _possible(uow: UnitOfWork, frame: Frame, request: RequestInfo) -> list
         request.id,
         small_grid=request.small_grid,
         near_grids=grids_near(request.small_grid, frame.grids),
-        windows=_windows(frame, wishes.earliest_start, wishes.latest_start),
-        earliest_start=wishes.earliest_start,
-        latest_start=wishes.latest_start,
-        minutes=wishes.minutes,
+        windows=_windows(frame, first, last),
+        earliest_start=first,
+        latest_start=last,
+        minutes=request.minutes,
         skill=skill,
         proven=skill in frame.rules.proven_skills,
     )
@@ -146,5 +196,5 @@ def _wall_minute(frame: Frame, at: datetime) -> int:
     return local.hour * 60 + local.minute
 
 
-def _best_first(candidates: list[Candidate]) -> list[Candidate]:
+def _best_first(candidates: Sequence[Candidate]) -> list[Candidate]:
     return sorted(candidates, key=lambda each: (-each.value, each.start, each.volunteer_id))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pointsbank.platform.database import UnitOfWork
+from pointsbank.platform.database import Database, UnitOfWork
 from services.matching import service
 
 
-async def pair_open_requests(uow: UnitOfWork) -> int:
+async def pair_open_requests(database: Database, community_id: int) -> int:
     """Pair what waits, and return how many requests were offered; a run without a pair is not recorded."""
-    return (await service.run_pairing(uow, record_fruitless=False)).paired
+    return (await service.pair(database, community_id, record_fruitless=False)).paired
 
 
 async def forget_inputs(uow: UnitOfWork) -> int:

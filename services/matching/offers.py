@@ -20,10 +20,11 @@ from pointsbank.platform.ids import uuid7
 from services.care import service as care
 from services.care.service import RequestInfo, VisitInfo
 from services.matching import store
-from services.matching.candidates import Candidate, judge, ranked
-from services.matching.frame import Frame, frame_for, wishes_of
+from services.matching.candidates import Candidate, Judged, judge, judge_these, places_left
+from services.matching.frame import Frame, frame_for
 from services.matching.store import NewOffer
 from services.matching.views import OfferInfo
+from services.matching.wanted import Places, is_missing
 from services.people import service as people
 
 LAPSE_MAX = 500
@@ -31,7 +32,7 @@ CASCADE_MAX = 50
 """Lapsed requests one sweep puts to the next volunteer, most urgent first; the rest wait for the next run."""
 
 TRIES_MAX = 5
-"""Candidates an offer is tried with: others may be promised elsewhere while they are looked at."""
+"""Candidates a place is tried with: others may be promised elsewhere while they are looked at."""
 
 
 async def offer_if_urgent(uow: UnitOfWork, request: RequestInfo) -> RequestInfo:
@@ -42,44 +43,74 @@ async def offer_if_urgent(uow: UnitOfWork, request: RequestInfo) -> RequestInfo:
 
 
 async def offer_now(uow: UnitOfWork, request_id: UUID) -> bool:
-    """Offer an open request to the best candidate, without a run; tell whether there is one.
+    """Offer every free place of a request to the best candidates, without a run; tell whether there is one.
 
-    A request for several carers is left to a run. For callers that have decided who may. Raises NotFound.
+    The two carers of one request are two people of two households, asked for the same start; where only one
+    can come, the other's place stays free for the next who can. For callers that have decided who may.
+    Raises NotFound.
     """
     await store.take_turn_at_promising(uow)
-    request = (await care.requests_by_id(uow, [request_id])).get(request_id)
-    if request is None:
+    state = (await care.lock_states(uow, [request_id])).get(request_id)
+    if state is None:
         raise NotFound(what="help_request")
-    if request.state is not RequestState.OPEN or wishes_of(request).carers > 1:
+    if state not in (RequestState.OPEN, RequestState.OFFERED):
         return False
-    if wishes_of(request).latest_start <= uow.clock.now():
+    request = (await care.requests_by_id(uow, [request_id]))[request_id]
+    if state is RequestState.OFFERED and request.carers == 1:
         return False
-    frame = await frame_for(uow, [request], now=uow.clock.now())
-    for candidate in (await ranked(uow, frame, request))[:TRIES_MAX]:
-        free = await _still_free(uow, frame, request, candidate.volunteer_id)
+    places, now = await places_left(uow, request), uow.clock.now()
+    if not is_missing(places, now) or request.latest_start <= now:
+        return False
+    frame = await frame_for(uow, [request], now=now)
+    chosen = await _choose(uow, await judge(uow, frame, request, places), frame, places)
+    if not chosen:
+        return False
+    if state is RequestState.OPEN:
+        await care.mark_offered(uow, request.id)
+    await store.insert_offers(
+        uow,
+        None,
+        [
+            offer_of(request, each, until=min(_until(frame, request), each.start), carer=carer)
+            for each, carer in zip(chosen, places.free, strict=False)
+        ],
+    )
+    return True
+
+
+async def _choose(uow: UnitOfWork, judged: Judged, frame: Frame, places: Places) -> list[Candidate]:
+    """Return the best who are still free when they are locked, as many as are missing; fewer if there are."""
+    start = judged.start_together(places.missing) if places.missing > 1 else None
+    chosen: list[Candidate] = []
+    apart: set[UUID] = set()
+    for each in judged.candidates(start)[: TRIES_MAX * places.missing]:
+        if len(chosen) == places.missing:
+            break
+        if each.volunteer_id in apart:
+            continue
+        free = await _still_free(uow, judged, frame, each.volunteer_id, start)
         if free is not None:
-            await _offer(uow, frame, request, free)
-            return True
-    return False
+            chosen.append(free)
+            if len(chosen) < places.missing:
+                apart |= (await people.households(uow, [free.volunteer_id])).get(free.volunteer_id, set())
+    return chosen
 
 
 async def _still_free(
-    uow: UnitOfWork, frame: Frame, request: RequestInfo, volunteer_id: UUID
+    uow: UnitOfWork, judged: Judged, frame: Frame, volunteer_id: UUID, start: int | None
 ) -> Candidate | None:
     """Lock a volunteer against other promises, and return them as a candidate if they still are one."""
     await people.lock_people(uow, [volunteer_id])
-    volunteers = await people.people_by_id(uow, [volunteer_id])
-    return next(iter(await judge(uow, frame, request, volunteers)), None)
+    homes = await people.homes_of(uow, [volunteer_id])
+    again = await judge_these(uow, frame, judged.request, (judged.wanted,), homes)
+    return next(iter(again.candidates(start)), None)
 
 
-async def _offer(uow: UnitOfWork, frame: Frame, request: RequestInfo, candidate: Candidate) -> None:
-    await care.mark_offered(uow, request.id)
-    policy = frame.policies.for_kind(request.kind, frame.days[0])
-    minutes = policy.offer_minutes
+def _until(frame: Frame, request: RequestInfo) -> datetime:
+    minutes = frame.policies.for_kind(request.kind, frame.days[0]).offer_minutes
     if request.urgency == URGENCY_MAX:
         minutes = min(minutes, frame.rules.urgent_offer_minutes)
-    until = frame.now + timedelta(minutes=minutes)
-    await store.insert_offers(uow, None, [offer_of(request, candidate, until=min(until, candidate.start))])
+    return frame.now + timedelta(minutes=minutes)
 
 
 async def offers_of(uow: UnitOfWork, volunteer_id: UUID) -> list[OfferInfo]:
@@ -119,8 +150,8 @@ async def decline_offer(uow: UnitOfWork, actor: Actor, offer_id: UUID) -> None:
     await store.take_turn_at_promising(uow)
     offer = await _offer_for(uow, actor, offer_id, action="decline")
     await _answer(uow, offer_id, OfferState.DECLINED)
-    if await _reopen(uow, [offer["help_request_id"]]):
-        await offer_now(uow, offer["help_request_id"])
+    await _reopen(uow, [offer["help_request_id"]])
+    await offer_now(uow, offer["help_request_id"])
 
 
 async def withdraw(uow: UnitOfWork, actor: Actor, visit_id: UUID) -> None:
@@ -128,6 +159,7 @@ async def withdraw(uow: UnitOfWork, actor: Actor, visit_id: UUID) -> None:
 
     By the volunteer or a coordinator. Raises NotFound, NotAllowed, WrongState.
     """
+    await store.take_turn_at_promising(uow)
     visit = await care.cancel_visit(uow, actor, visit_id)
     if visit.help_request_id is not None:
         await store.take_back(uow, visit.help_request_id, visit.volunteer_id, uow.clock.now())
@@ -143,7 +175,12 @@ async def lapse_offers(uow: UnitOfWork) -> int:
     ids = await store.lapse(uow, uow.clock.now(), LAPSE_MAX)
     await _reopen(uow, ids)
     requests = (await care.requests_by_id(uow, ids)).values()
-    waiting = [request for request in requests if request.state is RequestState.OPEN]
+    waiting = [
+        request
+        for request in requests
+        if request.state is RequestState.OPEN
+        or (request.state is RequestState.OFFERED and request.carers > 1)
+    ]
     waiting.sort(key=lambda request: (-request.urgency, request.starts_at, request.id))
     for request in waiting[:CASCADE_MAX]:
         await offer_now(uow, request.id)
@@ -168,23 +205,24 @@ async def part_offers(uow: UnitOfWork, elder_ids: Collection[UUID] | None = None
     return len(aside)
 
 
-def offer_of(request: RequestInfo, candidate: Candidate, *, until: datetime) -> NewOffer:
-    """Return the offer of a request to a candidate."""
+def offer_of(request: RequestInfo, candidate: Candidate, *, until: datetime, carer: int = 1) -> NewOffer:
+    """Return the offer of a place of a request to a candidate."""
     return NewOffer(
         id=uuid7(),
         request_id=request.id,
         volunteer_id=candidate.volunteer_id,
         distance=candidate.distance,
         starts_at=candidate.start,
-        ends_at=candidate.start + timedelta(minutes=wishes_of(request).minutes),
+        ends_at=candidate.start + timedelta(minutes=request.minutes),
         expires_at=until,
+        carer=carer,
     )
 
 
 async def _reopen(uow: UnitOfWork, request_ids: Sequence[UUID]) -> int:
     """Open requests again that nobody is offered any more, and return how many.
 
-    One for two carers, of whom one is still to come, stays offered: the next run finds the other.
+    One for two carers, of whom one is still to come, stays offered: the other is looked for.
     """
     standing = {offer["help_request_id"] for offer in await store.standing_for(uow, request_ids)}
     return await care.reopen_offered(uow, [each for each in request_ids if each not in standing])

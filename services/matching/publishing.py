@@ -21,10 +21,11 @@ from services.care import service as care
 from services.care.service import RequestInfo
 from services.matching import store
 from services.matching.frame import Frame, moment_of, wishes_of
-from services.matching.planning import Places, instance_of
+from services.matching.planning import instance_of
 from services.matching.store import NewOffer, OfferRow
+from services.matching.wanted import Places
 from services.people import service as people
-from services.people.service import PersonInfo
+from services.people.service import HomeInfo
 
 Planned = Mapping[UUID, Sequence[PlannedVisit]]
 """Visits by request."""
@@ -69,7 +70,7 @@ class Publication:
             uow, [offer["id"] for each in aside for offer in self.standing[each]], uow.clock.now()
         )
         new = await self._still_possible({each: planned[each] for each in sorted(sound) if planned[each]})
-        homes = await people.people_by_id(
+        homes = await people.homes_of(
             uow, sorted({UUID(visit.volunteer) for visits in new.values() for visit in visits})
         )
         offers = [offer for each, visits in new.items() for offer in self._offers(each, visits, homes)]
@@ -105,7 +106,7 @@ class Publication:
         """Return those that all rules still allow, their volunteers locked now; all carers or none."""
         chosen = sorted({UUID(visit.volunteer) for visits in new.values() for visit in visits})
         await people.lock_people(self.uow, chosen)
-        them = await people.people_by_id(self.uow, chosen)
+        them = await people.homes_of(self.uow, chosen)
         requests = [self.wanted[each] for each in new]
         fresh = await instance_of(self.uow, self.frame, requests, list(them.values()), places=self.places)
         promised = _Promised(fresh)
@@ -118,7 +119,7 @@ class Publication:
         }
 
     def _offers(
-        self, request_id: UUID, visits: Sequence[PlannedVisit], homes: Mapping[UUID, PersonInfo]
+        self, request_id: UUID, visits: Sequence[PlannedVisit], homes: Mapping[UUID, HomeInfo]
     ) -> list[NewOffer]:
         request = self.wanted[request_id]
         policy = self.frame.policies.for_kind(request.kind, self.frame.days[0])
@@ -129,7 +130,6 @@ class Publication:
         for visit, carer in zip(visits, free, strict=False):
             starts_at = moment_of(self.frame.origin, request, visit.start)
             home = homes[UUID(visit.volunteer)].small_grid
-            assert home is not None, "who has no grid is in no plan"
             offers.append(
                 NewOffer(
                     id=uuid7(),

@@ -35,7 +35,16 @@ from services.matching.offers import (
     withdraw,
 )
 from services.matching.planning import planning_input
-from services.matching.runs import forget_inputs, pairing_runs, run_detail, run_pairing, run_reasons
+from services.matching.runs import (
+    Thought,
+    forget_inputs,
+    pair,
+    pairing_runs,
+    run_detail,
+    run_pairing,
+    run_reasons,
+    thought,
+)
 from services.matching.taking import take, takeable
 from services.matching.views import (
     AvailabilityInfo,
@@ -55,6 +64,7 @@ __all__ = [
     "RunDetail",
     "RunReasons",
     "Takeable",
+    "Thought",
     "accept_offer",
     "add_free_hours_many",
     "add_skills_many",
@@ -68,6 +78,7 @@ __all__ = [
     "offer_if_urgent",
     "offer_now",
     "offers_of",
+    "pair",
     "pairing_runs",
     "part_offers",
     "planning_input",
@@ -85,6 +96,7 @@ __all__ = [
     "standing_offers",
     "take",
     "takeable",
+    "thought",
     "verify_skill",
     "withdraw",
 ]

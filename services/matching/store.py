@@ -18,6 +18,7 @@ from pointsbank.domain.grid import GridDistance
 from pointsbank.domain.offer import OfferState
 from pointsbank.domain.pairing.rules import Blocked
 from pointsbank.platform.database import UnitOfWork
+from pointsbank.platform.dedicated import DedicatedConnection
 from services.matching.tables import PairingRun
 from services.matching.views import PairingRunInfo
 
@@ -87,6 +88,18 @@ async def take_turn(uow: UnitOfWork) -> None:
         raise WrongState(what="pairing_run", state="under_way", action="run") from error
 
 
+async def claim_turn(session: DedicatedConnection, community_id: int, *, seconds: int) -> None:
+    """Take the turn of :func:`take_turn` for as long as a session lives, without a transaction.
+
+    seconds: what the session may live without a word before the server ends it. Raises WrongState.
+    """
+    await session.fetchrow("SELECT set_config('idle_session_timeout', $1, false)", f"{seconds}s")
+    try:
+        await session.fetchrow("SELECT pg_advisory_lock(hashtext('bank.pairing_runs'), $1)", community_id)
+    except asyncpg.LockNotAvailableError as error:
+        raise WrongState(what="pairing_run", state="under_way", action="run") from error
+
+
 async def take_turn_at_promising(uow: UnitOfWork) -> None:
     """Wait until nobody else of the community promises many volunteers at once.
 
@@ -112,6 +125,7 @@ async def insert_run(uow: UnitOfWork, run: PairingRunInfo, *, given: bytes, deci
             bound=run.bound,
             kept=run.kept,
             moved=run.moved,
+            left_out=run.left_out,
             given=given,
             decided=decided,
         )
@@ -174,6 +188,7 @@ def _run(row: PairingRun) -> PairingRunInfo:
         bound=row.bound,
         kept=row.kept,
         moved=row.moved,
+        left_out=row.left_out,
     )
 
 
@@ -245,16 +260,6 @@ async def standing_of(uow: UnitOfWork, volunteer_id: UUID, now: datetime) -> lis
         uow,
         OFFER + "AND volunteer_id = $2 AND state = 'offered' AND expires_at > $3 ORDER BY id",
         volunteer_id,
-        now,
-    )
-
-
-async def standing_of_many(uow: UnitOfWork, volunteer_ids: Collection[UUID], now: datetime) -> list[OfferRow]:
-    """Return every offer that can be answered by one of the volunteers."""
-    return await _offers(
-        uow,
-        OFFER + "AND volunteer_id = ANY ($2::uuid[]) AND state = 'offered' AND expires_at > $3 ORDER BY id",
-        list(volunteer_ids),
         now,
     )
 

@@ -112,6 +112,7 @@ class PairingRun(BankTable, table=True):
     __table_args__ = (
         in_community(),
         CheckConstraint("paired >= 0 AND unpaired >= 0", name="counts"),
+        CheckConstraint("left_out >= 0", name="left_out"),
         CheckConstraint("worth <= bound", name="bound"),
         CheckConstraint(
             "(decided IS NULL) = (worth IS NULL) AND (decided IS NULL) = (bound IS NULL) "
@@ -130,6 +131,7 @@ class PairingRun(BankTable, table=True):
     bound: int | None = Field(default=None, sa_type=BigInteger, nullable=True)
     kept: int | None = Field(default=None)
     moved: int | None = Field(default=None)
+    left_out: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
     given: bytes | None = Field(default=None, sa_type=LargeBinary, nullable=True)
     decided: bytes | None = Field(default=None, sa_type=LargeBinary, nullable=True)
 

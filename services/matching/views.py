@@ -23,7 +23,7 @@ class PairingRunInfo:
 
     paired: requests offered. blocked: by unpaired request, the number of volunteers each reason cost.
     worth: of the plan; bound: no plan is worth more; kept, moved: offers that stood before. The four are None
-    in a run from before they were kept.
+    in a run from before they were kept. left_out: requests that wait beyond the most a run takes on.
     """
 
     id: UUID
@@ -36,6 +36,7 @@ class PairingRunInfo:
     bound: int | None = None
     kept: int | None = None
     moved: int | None = None
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,15 +76,17 @@ async def insert_grids(
 async def grid_plan(uow: UnitOfWork) -> GridPlan:
     """Return the community's grids and boundaries."""
     connection = await uow.connection()
-    grids = await connection.fetch(
-        "SELECT number, big_grid FROM bank.small_grids WHERE community_id = $1", uow.community_id
-    )
-    boundaries = await connection.fetch(
-        "SELECT small_grid, neighbour FROM bank.grid_boundaries WHERE community_id = $1", uow.community_id
+    rows = await connection.fetch(
+        """
+        SELECT number, big_grid, NULL AS neighbour FROM bank.small_grids WHERE community_id = $1
+        UNION ALL
+        SELECT small_grid, NULL, neighbour FROM bank.grid_boundaries WHERE community_id = $1
+        """,
+        uow.community_id,
     )
     return build_grid_plan(
-        [SmallGrid(row["number"], row["big_grid"]) for row in grids],
-        [(row["small_grid"], row["neighbour"]) for row in boundaries],
+        [SmallGrid(number, big_grid) for number, big_grid, _ in rows if big_grid is not None],
+        [(number, neighbour) for number, _, neighbour in rows if neighbour is not None],
     )
 
 

@@ -14,6 +14,7 @@ from pointsbank.domain.roles import READERS, Actor, Role
 from pointsbank.platform.clock import is_timezone, local_date
 from pointsbank.platform.database import Session, UnitOfWork
 from services.people import places_store, store
+from services.people.homes import homes_of, homes_with_role
 from services.people.languages import add_languages_many, languages_of, set_languages
 from services.people.tokens import (
     actor_by_session,
@@ -27,6 +28,7 @@ from services.people.views import (
     BuildingInfo,
     CommunityInfo,
     GridInfo,
+    HomeInfo,
     NewBuilding,
     NewPerson,
     NewPlace,
@@ -292,6 +294,7 @@ __all__ = [
     "BuildingInfo",
     "CommunityInfo",
     "GridInfo",
+    "HomeInfo",
     "NewBuilding",
     "NewPerson",
     "NewPlace",
@@ -313,6 +316,8 @@ __all__ = [
     "forget_tokens",
     "grant_role",
     "grid_plan",
+    "homes_of",
+    "homes_with_role",
     "households",
     "issue_sign_in_token",
     "known_content_keys",

@@ -71,6 +71,18 @@ class BuildingInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class HomeInfo:
+    """Who somebody is and where they live; metres from the community's centre, both or neither."""
+
+    id: UUID
+    name: str
+    gender: Gender
+    small_grid: int
+    east_m: int | None
+    north_m: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class NewPerson:
     """A resident to register.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 
@@ -50,8 +51,8 @@ async def world(bank: Database) -> World:
 
 
 async def pair(bank: Database, *, replan: bool = False) -> PairingRunInfo:
-    async with bank.unit_of_work(1) as uow:
-        return await matching.run_pairing(uow, replan=replan)
+    async with matching.thought(bank, 1, replan=replan) as decided, bank.unit_of_work(1) as uow:
+        return await decided.publish(uow)
 
 
 async def offered(bank: Database, world: World) -> list[OfferInfo]:
@@ -279,3 +280,80 @@ async def test_dialects_and_runs_without_their_input_go_to_the_earlier_form_and_
         assert await owner.fetchval(spoken) == ["cmn", "yue", "yue-x-taishan"]
     finally:
         await owner.close()
+
+
+async def test_no_transaction_is_open_while_the_engine_thinks(
+    bank: Database, app_url: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ask_for_help(bank, world)
+    found: list[str] = []
+
+    async def look() -> None:
+        watcher = await asyncpg.connect(app_url)
+        try:
+            sessions = await watcher.fetch(
+                """
+                SELECT state FROM pg_stat_activity
+                 WHERE datname = current_database() AND pid <> pg_backend_pid() AND state IS NOT NULL
+                """
+            )
+            found.extend(row["state"] for row in sessions)
+        finally:
+            await watcher.close()
+
+    await thinking(bank, monkeypatch, look)
+    assert found
+    assert set(found) == {"idle"}
+
+
+async def test_two_runs_of_a_community_do_not_think_at_once(
+    bank: Database, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ask_for_help(bank, world)
+    think, at_once = runs._think, [0, 0]
+
+    def counted(instance: Instance, seconds: float) -> Plan:
+        at_once[0] += 1
+        at_once[1] = max(at_once)
+        time.sleep(0.3)
+        at_once[0] -= 1
+        return think(instance, seconds)
+
+    monkeypatch.setattr(runs, "_think", counted)
+    found = await asyncio.gather(pair(bank), pair(bank), pair(bank))
+    assert at_once == [0, 1]
+    assert sorted(run.paired for run in found) == [0, 0, 1]
+
+
+async def test_a_claim_ends_with_the_session_of_a_process_that_died(
+    bank: Database, app_url: str, world: World
+) -> None:
+    await ask_for_help(bank, world)
+    watcher = await asyncpg.connect(app_url)
+    try:
+        async with matching.thought(bank, 1):
+            held = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
+            (claim,) = await watcher.fetch(held)
+            await watcher.execute("SELECT pg_terminate_backend($1)", claim["pid"])
+            assert (await pair(bank)).paired == 1
+    finally:
+        await watcher.close()
+
+
+async def test_what_a_run_leaves_out_is_neither_the_most_urgent_nor_what_waits_longest(
+    bank: Database, clock: FixedClock, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longest = await ask_for_help(bank, world, starts_in=timedelta(hours=30))
+    for hours in (3, 5, 7):
+        clock.move_to(clock.now() + timedelta(minutes=1))
+        await ask_for_help(bank, world, starts_in=timedelta(hours=hours), urgency=1)
+    urgent = await ask_for_help(
+        bank, world, elder=world.second_elder, starts_in=timedelta(hours=9), urgency=2
+    )
+    monkeypatch.setattr(runs, "RUN_REQUESTS_MAX", 2)
+    run = await pair(bank)
+    assert (run.paired, run.left_out) == (2, 3)
+    assert {offer.request.id for offer in await offered(bank, world)} == {longest.id, urgent.id}
+    async with bank.unit_of_work(1) as uow:
+        (kept,) = await matching.pairing_runs(uow)
+    assert kept.left_out == 3

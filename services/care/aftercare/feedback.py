@@ -18,6 +18,7 @@ from pointsbank.domain.feedback import (
 from pointsbank.domain.reliability import Kept, reliability_of
 from pointsbank.domain.roles import READERS, STAFF, Actor
 from pointsbank.domain.visit import ATTENDED, VisitState
+from pointsbank.domain.visit_rules import VisitRules
 from pointsbank.platform.database import UnitOfWork
 from services.care import ties
 from services.care.aftercare import feedback_store as store
@@ -79,8 +80,13 @@ async def without_feedback(uow: UnitOfWork, visit_ids: Sequence[UUID], side: Sid
     return set(visit_ids) - said
 
 
-async def pair_history(uow: UnitOfWork, elder_ids: Sequence[UUID]) -> dict[tuple[UUID, UUID], PairHistory]:
-    """Return what each elder and volunteer have had with each other, by (elder, volunteer)."""
+async def pair_history(
+    uow: UnitOfWork, elder_ids: Sequence[UUID], volunteer_ids: Sequence[UUID] | None = None
+) -> dict[tuple[UUID, UUID], PairHistory]:
+    """Return what each elder and volunteer have had with each other, by (elder, volunteer).
+
+    volunteer_ids: of these only; None: of all.
+    """
     answer = {None: None, Again.YES.value: True, Again.NO.value: False}
     return {
         (row["elder_id"], row["volunteer_id"]): PairHistory(
@@ -89,13 +95,18 @@ async def pair_history(uow: UnitOfWork, elder_ids: Sequence[UUID]) -> dict[tuple
             again_elder=answer[row["again_elder"]],
             again_volunteer=answer[row["again_volunteer"]],
         )
-        for row in await store.pairs(uow, elder_ids)
+        for row in await store.pairs(uow, elder_ids, volunteer_ids)
     }
 
 
-async def reliability(uow: UnitOfWork, volunteer_ids: Sequence[UUID]) -> dict[UUID, int]:
-    """Return each volunteer's reliability in permille, by the policy in force; a newcomer's is 1000."""
-    rules = await rules_today(uow)
+async def reliability(
+    uow: UnitOfWork, volunteer_ids: Sequence[UUID], rules: VisitRules | None = None
+) -> dict[UUID, int]:
+    """Return each volunteer's reliability in permille; a newcomer's is 1000.
+
+    rules: today's, of a caller that has them at hand; None: those of the policy in force.
+    """
+    rules = rules or await rules_today(uow)
     since = uow.clock.now() - timedelta(days=rules.reliability_days)
     found = {
         row["volunteer_id"]: Kept(row["in_time"], row["late"], row["no_show"], row["withdrawn"])

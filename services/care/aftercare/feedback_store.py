@@ -37,6 +37,7 @@ SELECT v.elder_id, v.volunteer_id,
 PAIRS += STRUCK
 PAIRS += """
  WHERE v.community_id = $1 AND v.elder_id = ANY ($2::uuid[])
+   AND ($3::uuid[] IS NULL OR v.volunteer_id = ANY ($3))
  GROUP BY v.elder_id, v.volunteer_id
 """
 
@@ -102,10 +103,13 @@ async def save(
     )
 
 
-async def pairs(uow: UnitOfWork, elder_ids: Sequence[UUID]) -> list[dict[str, Any]]:
-    """Return what each of the elders has had with each volunteer."""
+async def pairs(
+    uow: UnitOfWork, elder_ids: Sequence[UUID], volunteer_ids: Sequence[UUID] | None
+) -> list[dict[str, Any]]:
+    """Return what each of the elders has had with each volunteer, or each of these volunteers."""
     connection = await uow.connection()
-    return [dict(row) for row in await connection.fetch(PAIRS, uow.community_id, list(elder_ids))]
+    rows = await connection.fetch(PAIRS, uow.community_id, list(elder_ids), volunteer_ids)
+    return [dict(row) for row in rows]
 
 
 async def kept(uow: UnitOfWork, volunteer_ids: Sequence[UUID], since: datetime) -> list[dict[str, Any]]:
