@@ -183,7 +183,7 @@ async def _copy(administrator: asyncpg.Connection, servers: Servers, template: s
     """A fresh copy of ``template``, as its owner; dropped after."""
     name = f"pointsbank_test_{secrets.token_hex(4)}"
     owner = roles.quote_identifier(roles.role_name(servers.owner_url))
-    # Files are copied as they are: page by page through the log takes twice as long, and as long again to drop.
+    # Files are copied as they are: page by page through the log takes twice as long, here and at the drop.
     await administrator.execute(
         f"CREATE DATABASE {name} TEMPLATE {template} OWNER {owner} STRATEGY FILE_COPY"
     )
