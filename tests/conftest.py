@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 import asyncpg
 import pytest
 import redis
+from hypothesis import settings
 
 from pointsbank.platform import migrations, roles
 from pointsbank.platform.database import Database
@@ -34,6 +35,7 @@ TEST_DATABASE_URL = "POINTSBANK_TEST_DATABASE_URL"
 TEST_REDIS_URL = "POINTSBANK_TEST_REDIS_URL"
 MEMORY = Path("/dev/shm")
 MEMORY_BYTES_MIN = 2 * 2**30
+LONG = "long"
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -43,11 +45,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Forget the settings of a real bank; end like Ctrl-C when told to end, so that the servers stop too."""
+    """Forget the settings of a real bank; say how long properties run; end like Ctrl-C when told to end."""
     for name in [name for name in os.environ if name.startswith("POINTSBANK_")]:
         if name not in (TEST_DATABASE_URL, TEST_REDIS_URL):
             del os.environ[name]
 
+    settings.register_profile(LONG)
+    if config.getoption("--long"):
+        settings.load_profile(LONG)
+
+    # A plain death would leave the servers behind.
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
