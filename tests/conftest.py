@@ -186,7 +186,7 @@ async def administrator(servers: Servers) -> AsyncIterator[asyncpg.Connection]:
 
 
 @asynccontextmanager
-async def _copy(administrator: asyncpg.Connection, servers: Servers, template: str) -> AsyncIterator[str]:
+async def copied(administrator: asyncpg.Connection, servers: Servers, template: str) -> AsyncIterator[str]:
     """A fresh copy of ``template``, as its owner; dropped after."""
     name = f"pointsbank_test_{secrets.token_hex(4)}"
     owner = roles.quote_identifier(roles.role_name(servers.owner_url))
@@ -203,7 +203,7 @@ async def owner_url(
     administrator: asyncpg.Connection, servers: Servers, template_database: str
 ) -> AsyncIterator[str]:
     """A fresh copy of the migrated database, as its owner; dropped after the test."""
-    async with _copy(administrator, servers, template_database) as url:
+    async with copied(administrator, servers, template_database) as url:
         yield url
 
 
@@ -212,7 +212,7 @@ async def other_app_url(
     administrator: asyncpg.Connection, servers: Servers, template_database: str
 ) -> AsyncIterator[str]:
     """A second fresh copy of the migrated database, as the application's role; dropped after the test."""
-    async with _copy(administrator, servers, template_database) as url:
+    async with copied(administrator, servers, template_database) as url:
         yield roles.role_url(url, roles.APP, servers.passwords[roles.APP])
 
 
