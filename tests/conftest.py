@@ -15,12 +15,13 @@ import signal
 import tempfile
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
+import psutil
 import pytest
 import redis
 from hypothesis import settings
@@ -35,6 +36,7 @@ TEST_DATABASE_URL = "POINTSBANK_TEST_DATABASE_URL"
 TEST_REDIS_URL = "POINTSBANK_TEST_REDIS_URL"
 MEMORY = Path("/dev/shm")
 MEMORY_BYTES_MIN = 2 * 2**30
+SERVERS_PREFIX = "pointsbank-tests-"
 LONG = "long"
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -80,6 +82,19 @@ def memory_with_room() -> Path | None:
     return MEMORY if room >= MEMORY_BYTES_MIN and os.access(MEMORY, os.W_OK) else None
 
 
+def remove_left_over(within: Path) -> None:
+    """End the servers of runs that were killed, and give their memory back."""
+    for directory in within.glob(f"{SERVERS_PREFIX}*"):
+        owner = directory.name.removeprefix(SERVERS_PREFIX).partition("-")[0]
+        if not owner.isdigit() or psutil.pid_exists(int(owner)):
+            continue
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if Path(process.cwd()).is_relative_to(directory):
+                    process.kill()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
 @contextmanager
 def server_directory(within: Path | None = None) -> Iterator[Path]:
     """A directory that servers may live in, removed after.
@@ -87,7 +102,7 @@ def server_directory(within: Path | None = None) -> Iterator[Path]:
     pytest's own folder will not do: each pytest that starts closes it to others, and with that to the user
     that PostgreSQL runs as, under the feet of a run that goes on.
     """
-    directory = Path(tempfile.mkdtemp(prefix="pointsbank-tests-", dir=within))
+    directory = Path(tempfile.mkdtemp(prefix=f"{SERVERS_PREFIX}{os.getpid()}-", dir=within))
     try:
         yield directory
     finally:
@@ -117,7 +132,10 @@ def servers() -> Iterator[Servers]:
     passwords = {role: secrets.token_hex(8) for role in (roles.APP, roles.CANTEEN, roles.STATION)}
     outside, redis_url = os.environ.get(TEST_DATABASE_URL), os.environ.get(TEST_REDIS_URL)
     with ExitStack() as stack:
-        directory = stack.enter_context(server_directory(memory_with_room()))
+        memory = memory_with_room()
+        if memory is not None:
+            remove_left_over(memory)
+        directory = stack.enter_context(server_directory(memory))
         if outside is None:
             postgres = EmbeddedPostgres(directory / "postgres", secrets.token_hex(8), durable=False)
             stack.enter_context(postgres)
