@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from litestar import Litestar, Request, Router, get, head
@@ -85,29 +85,27 @@ async def _require_ready(request: Request[Any, Any, State]) -> None:
         raise NotReady(rule="migrations_behind")
 
 
-def _open(
-    settings: Settings, url: str, clock: Clock | None
-) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
-    @asynccontextmanager
-    async def opened(app: Litestar) -> AsyncIterator[None]:
-        database = Database(url, clock=clock)
-        queue = Queue(settings.redis_url.get_secret_value()) if settings.redis_url else None
+@asynccontextmanager
+async def _open(app: Litestar) -> AsyncIterator[None]:
+    """Open what the process stands on, as ``settings`` and ``clock`` in the app's state say at its start."""
+    settings: Settings = app.state.settings
+    assert settings.app_database_url is not None
+    database = Database(settings.app_database_url.get_secret_value(), clock=app.state.clock)
+    queue = Queue(settings.redis_url.get_secret_value()) if settings.redis_url else None
+    if queue is not None:
+        database.wake = queue.wake
+    app.state.desk = Desk(
+        database=database,
+        settings=settings,
+        head=migrations.head(MIGRATIONS),
+        partner_secrets=partner_secrets(settings),
+    )
+    try:
+        yield
+    finally:
+        await database.close()
         if queue is not None:
-            database.wake = queue.wake
-        app.state.desk = Desk(
-            database=database,
-            settings=settings,
-            head=migrations.head(MIGRATIONS),
-            partner_secrets=partner_secrets(settings),
-        )
-        try:
-            yield
-        finally:
-            await database.close()
-            if queue is not None:
-                await queue.close()
-
-    return opened
+            await queue.close()
 
 
 def create_app(settings: Settings | None = None, *, clock: Clock | None = None) -> Litestar:
@@ -118,8 +116,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
     if settings is None:
         settings = Settings()
         telemetry.configure("api", level=settings.log_level)
-    url = settings.app_database_url.get_secret_value() if settings.app_database_url else ""
-    if not url:
+    if settings.app_database_url is None or not settings.app_database_url.get_secret_value():
         raise SystemExit("POINTSBANK_APP_DATABASE_URL is not set; `pointsbank up` sets it")
     programs = Router(
         API_PATH,
@@ -157,7 +154,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
             openapi.static_files(),
             web_router,
         ],
-        lifespan=[_open(settings, url, clock)],
+        lifespan=[_open],
         guards=[auth.require_right, require_key],
         middleware=[DefineMiddleware(auth.SessionAuthentication)],
         exception_handlers=EXCEPTION_HANDLERS,
@@ -165,5 +162,5 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
         request_max_body_size=BODY_BYTES_MAX,
         openapi_config=openapi.config(),
         plugins=[PydanticPlugin(prefer_alias=True)],
-        state=State({"error_page": error_page}),
+        state=State({"error_page": error_page, "settings": settings, "clock": clock}),
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from uuid import UUID, uuid4
 
+import asyncpg
 from sqlalchemy import text
 
 from pointsbank.domain import accounts, journal
@@ -67,3 +68,14 @@ def grant(member: UUID, amount: int, key: str) -> JournalEntry:
 def move(source: AccountCode, target: AccountCode, amount: int, key: str) -> JournalEntry:
     """``amount`` from one account to another."""
     return entry(key, [Transfer(source, target, amount)], kind=EntryKind.HOLD)
+
+
+async def tamper(owner: asyncpg.Connection, statement: str) -> None:
+    """Do what only one who owns the database can: switch the walls off and rewrite the past."""
+    tables = ("journal_lines", "balances", "accounts", "seals", "merkle_nodes")
+    async with owner.transaction():
+        for table in tables:
+            await owner.execute(f"ALTER TABLE bank.{table} DISABLE TRIGGER USER")
+        await owner.execute(statement)
+        for table in tables:
+            await owner.execute(f"ALTER TABLE bank.{table} ENABLE TRIGGER USER")

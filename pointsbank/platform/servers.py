@@ -93,7 +93,15 @@ _POSTGRES_OPTIONS = {
     "log_parameter_max_length_on_error": "0",
     "log_checkpoints": "off",
 }
-_POSTGRES_NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# Every copy and drop of a database looks through all the buffers, and tests do little else.
+_POSTGRES_NOT_DURABLE = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "64MB",
+    "max_wal_size": "512MB",
+    "autovacuum": "off",
+}
 
 
 def postgres_binary(name: str) -> Path:

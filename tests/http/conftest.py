@@ -15,12 +15,12 @@ import httpx
 import pytest
 from litestar import Litestar
 
-from api.app import create_app
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
 from pointsbank.platform.settings import Settings
 from services.people import service as people
 from services.people.service import PersonInfo
+from tests.apps import api_on
 from tests.worlds import NINE_ON_MONDAY, World, small_world
 
 CANTEEN_SECRET = "shared-with-the-canteen"
@@ -97,7 +97,7 @@ async def app(app_url: str, redis_url: str, clock: FixedClock, tmp_path: Path) -
             "canteen_secret": CANTEEN_SECRET,
         }
     )
-    app = create_app(settings, clock=clock)
+    app = api_on(settings, clock)
     async with running(app):
         yield app
 

@@ -22,8 +22,7 @@ from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
 from services.ledger import service
 from services.ledger.proof import last_verification, seal_form, seals
-from tests.integration.test_ledger_walls import tamper
-from tests.ledgers import NOON, entry
+from tests.ledgers import NOON, entry, tamper
 from tests.worlds import small_world
 
 SECOND_DAY = NOON + timedelta(days=1)

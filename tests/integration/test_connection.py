@@ -273,7 +273,7 @@ def test_a_real_banks_servers_in_the_environment_are_not_touched_by_the_tests() 
         f"{tests}/test_connection.py::test_an_ipv6_host_stands_in_brackets_in_the_addresses",
     ]
     inner = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen],
+        [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", *chosen],
         env=os.environ | nowhere,
         cwd=tests.parents[1],
         capture_output=True,

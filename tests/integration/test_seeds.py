@@ -104,7 +104,7 @@ async def new_ground(servers: Servers, template: str) -> AsyncIterator[Ground]:
     name = f"pointsbank_seeds_{secrets.token_hex(4)}"
     admin = await asyncpg.connect(servers.admin_url)
     owner = roles.quote_identifier(roles.role_name(servers.owner_url))
-    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER {owner}")
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER {owner} STRATEGY FILE_COPY")
     url = roles.with_database(servers.owner_url, name)
 
     def as_role(role: str) -> str:

@@ -15,12 +15,12 @@ import uvicorn
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 from pydantic import SecretStr
 
-from api.app import create_app
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database
 from pointsbank.platform.settings import Settings
 from services.people import service as people
 from services.people.service import PersonInfo
+from tests.apps import api_on
 from tests.worlds import NINE_ON_MONDAY, World, small_world
 
 CHROMIUM_FLAGS = [
@@ -56,7 +56,7 @@ async def site(app_url: str, tmp_path: Path) -> AsyncIterator[Site]:
     database = Database(app_url, clock=clock)
     world = await small_world(database)
     settings = Settings(app_database_url=SecretStr(app_url), redis_url=None, data=tmp_path)
-    app = create_app(settings, clock=clock)
+    app = api_on(settings, clock)
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
     serving = asyncio.create_task(server.serve())
     while not server.started:

@@ -21,12 +21,15 @@ from services.matching.engine.prices import bound_by
 from services.matching.engine.rows import point_rows, rows_of
 from services.matching.engine.run import plan_by_greed, replay, told
 from services.matching.engine.solving import plain_bound, solve
+from tests.conftest import LONG
 from tests.unit.pairing.days import GRIDS as DAY_GRIDS
 from tests.unit.pairing.days import day
 from tests.unit.pairing.instances import ORIGIN, best_worth, instances, possible
 
-many = settings(max_examples=2_000, deadline=None, suppress_health_check=list(HealthCheck))
-some = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = 2_000 if settings.get_current_profile_name() == LONG else 500
+
+many = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+some = settings(max_examples=EXAMPLES // 4, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @many
