@@ -35,6 +35,7 @@ from api.http import (
     settlement,
     settling,
     visits,
+    waiting_work,
 )
 from api.idempotency import require_key
 from api.web.pages import error_page
@@ -141,6 +142,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
             balance.router,
             audit.router,
             settlement.router,
+            waiting_work.router,
         ],
         before_request=require_json,
     )

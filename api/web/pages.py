@@ -45,6 +45,7 @@ DONE = frozenset(
         "settled",
         "nobody_home",
         "withdrawn",
+        "tried_again",
     }
 )
 """What a page may be told to say was done, by ``?done=``."""

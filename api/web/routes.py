@@ -20,6 +20,7 @@ from api.web import (
     pairing,
     settling,
     volunteer,
+    waiting_work,
 )
 
 web_router = Router(
@@ -37,6 +38,7 @@ web_router = Router(
         *pairing.ROUTES,
         *settling.ROUTES,
         *decisions.ROUTES,
+        *waiting_work.ROUTES,
         *books.ROUTES,
         *exports.ROUTES,
         *audit.ROUTES,

@@ -29,6 +29,7 @@ from api.http import (
     settlement,
     settling,
     ties,
+    waiting_work,
 )
 from api.openapi import CHANGES, STATIC, document
 from tests.http.conftest import Caller

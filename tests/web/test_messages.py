@@ -24,10 +24,12 @@ from api.web.asking import WHO
 from api.web.availability import PARTS_OF_DAY
 from api.web.orders import REASONS
 from api.web.pages import DONE, TEMPLATES
+from api.web.waiting_work import TOPICS
 from api.web.words import catalogues
 from pointsbank.domain.accounts import AccountKind, Commodity
 from pointsbank.domain.asked_time import Slot
 from pointsbank.domain.availability import LANGUAGES
+from pointsbank.domain.circuit import CircuitState
 from pointsbank.domain.complaint import ComplaintState, ToDo
 from pointsbank.domain.decision import DecisionKind, DecisionReason
 from pointsbank.domain.errors import DomainError, InvalidValue
@@ -100,6 +102,9 @@ FAMILIES: dict[str, list[str]] = {
     "match.term.": list(Term),
     "method.": list(ConfirmationMethod),
     "nav.": ["elder", "volunteer", "board", "people", "books", "audit", "settlement", "confirm", "family"],
+    "outbox.circuit.": list(CircuitState),
+    "outbox.circuit_means.": list(CircuitState),
+    "outbox.topic.": list(TOPICS.values()),
     "partner.": list(DEFAULT_POLICY["items"]),
     "reason.": sorted(REASONS),
     "request.next.": list(RequestState),
