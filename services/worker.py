@@ -56,7 +56,7 @@ RECONNECT_SECONDS = 2.0
 JOBS_END_SECONDS_MAX = 2.0
 STOP_SECONDS_MAX = 4.0
 
-MOVES_AT_ONCE, ASKS_AT_ONCE = 32, 16
+MOVES_AT_ONCE, ASKS_AT_ONCE = 32, 8
 """Intents under way in one process: those that only move points share their commits, the others wait."""
 
 ASKS_A_PARTNER = frozenset({redemptions.REQUEST, redemptions.CANCEL, redemptions.INTRODUCE})

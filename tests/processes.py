@@ -115,9 +115,12 @@ class Bank:
             )
 
     async def redeem(self, number: int) -> UUID:
-        """Make the ``number``-th of the redemptions that members can make; return its id."""
-        member = self.members[number // PER_MEMBER % len(self.members)]
-        place = number % PER_MEMBER
+        """Make the ``number``-th of the redemptions that members can make; return its id.
+
+        Neighbours are of different members; those up to ``LUNCHES`` times the members are lunches.
+        """
+        place, whose = divmod(number, len(self.members))
+        member = self.members[whose]
         async with self.database.unit_of_work(1) as uow:
             today = local_date(uow.clock.now(), "Asia/Shanghai")
             if place < LUNCHES:

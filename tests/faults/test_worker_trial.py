@@ -11,6 +11,7 @@ import asyncio
 import random
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -19,9 +20,10 @@ from uuid import UUID
 import asyncpg
 import pytest
 import redis.asyncio
+from sqlalchemy.exc import DBAPIError
 
 from pointsbank.domain import accounts
-from pointsbank.domain.redemption import PartnerWord
+from pointsbank.domain.redemption import DailyLimitReached, PartnerWord
 from pointsbank.platform.clock import local_date
 from services.ledger import service as ledger
 from services.settlement import service
@@ -30,6 +32,7 @@ from tests.processes import PER_MEMBER, Addresses, Bank, running_bank, until
 
 WORKERS = 2
 AT_ONCE = 8
+INSIST_TIMES = 30
 CALLED_OFF, BOTH_AT_ONCE = 0.1, 0.05
 """Shares of accepted orders that the member calls off, and that are called off while they are handed over."""
 DRAINED_SECONDS_MAX = 300
@@ -76,13 +79,15 @@ async def live(bank: Bank, size: Size, chance: random.Random) -> None:
 
     async def redeem() -> None:
         for number in numbers:
-            await bank.redeem(number)
+            await insist(lambda number=number: bank.redeem(number))  # type: ignore[misc]
             await asyncio.sleep(chance.uniform(0.3, 1.7) * pause)
 
     redeeming = asyncio.gather(*(redeem() for _ in range(AT_ONCE)))
     looked: set[UUID] = set()
     while True:
         all_made = redeeming.done()
+        if all_made:
+            redeeming.result()
         found = [each for each in await _in_state(bank, "accepted") if each not in looked]
         looked.update(found)
         turn = asyncio.Semaphore(AT_ONCE)
@@ -90,27 +95,35 @@ async def live(bank: Bank, size: Size, chance: random.Random) -> None:
         if all_made and not found and not await _in_state(bank, "held", "requested"):
             break
         await asyncio.sleep(0.1)
-    await redeeming
+
+
+async def insist(work: Callable[[], Awaitable[object]]) -> None:
+    """Do what members and staff do when a machine is busy: try again."""
+    for _ in range(INSIST_TIMES):
+        try:
+            await work()
+        except (PartnerUnavailable, DBAPIError, TimeoutError, asyncpg.PostgresError):
+            await asyncio.sleep(1)
+        except (PartnerRefused, DailyLimitReached) as error:
+            # Called off a moment ago; or made by the try before, whose answer was lost.
+            if isinstance(error, PartnerRefused) and error.code not in CALLED_OFF_BEFORE:
+                raise
+            return
+        else:
+            return
+    raise TimeoutError
 
 
 async def _end(bank: Bank, redemption_id: UUID, lot: float, turn: asyncio.Semaphore) -> None:
     async with turn:
         if lot < CALLED_OFF:
-            await bank.cancel(redemption_id)
+            await insist(lambda: bank.cancel(redemption_id))
         elif lot < CALLED_OFF + BOTH_AT_ONCE:
-            await asyncio.gather(bank.cancel(redemption_id), _hand_over(bank, redemption_id))
+            await asyncio.gather(
+                insist(lambda: bank.cancel(redemption_id)), insist(lambda: bank.hand_over(redemption_id))
+            )
         else:
-            await _hand_over(bank, redemption_id)
-
-
-async def _hand_over(bank: Bank, redemption_id: UUID) -> None:
-    try:
-        await bank.hand_over(redemption_id)
-    except PartnerUnavailable:
-        await bank.hand_over(redemption_id)
-    except PartnerRefused as error:
-        if error.code not in CALLED_OFF_BEFORE:
-            raise
+            await insist(lambda: bank.hand_over(redemption_id))
 
 
 async def _in_state(bank: Bank, *states: str) -> list[UUID]:
@@ -133,7 +146,8 @@ async def differences(bank: Bank, owner: asyncpg.Connection) -> dict[str, int]:
         earned = {each.code: await ledger.balance(uow, accounts.partner_earned(each.id)) for each in partners}
     for code in owed:
         for ahead in range(-1, PER_MEMBER):
-            for line in await bank.partners[code].statement(1, today + timedelta(days=ahead)):
+            day = today + timedelta(days=ahead)
+            for line in await bank.partners[code].statement(1, day):
                 served[line.redemption_id] += 1
                 owed[code] += line.milli_points
     captured: Counter[UUID] = Counter(
