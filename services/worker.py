@@ -101,6 +101,7 @@ class WorkerProcess:
             ),
             (min(settings.seal_seconds, SEAL_LOOK_SECONDS), "seal", self._in_one_commit(_seal(settings))),
             (settings.seal_seconds, "verify", self._verify(settings)),
+            (min(settings.seal_seconds, SEAL_LOOK_SECONDS), "prove", self._prove),
             (
                 settings.batch_seconds,
                 "expire",
@@ -157,6 +158,11 @@ class WorkerProcess:
                 )
 
         return work
+
+    async def _prove(self, community_id: int) -> None:
+        async with self._database.unit_of_work(community_id) as uow:
+            timezone = (await people.community(uow)).timezone
+        await ledger_jobs.prove_ended_day(self._database, community_id, timezone=timezone)
 
     def _in_one_commit(self, job: Callable[[UnitOfWork], Awaitable[object]]) -> CommunityWork:
         async def work(community_id: int) -> None:

@@ -18,6 +18,7 @@ from api.web import (
     home,
     orders,
     pairing,
+    proof,
     settling,
     volunteer,
     waiting_work,
@@ -42,6 +43,7 @@ web_router = Router(
         *books.ROUTES,
         *exports.ROUTES,
         *audit.ROUTES,
+        *proof.ROUTES,
     ],
     include_in_schema=False,
 )

@@ -44,6 +44,7 @@ from pointsbank.domain.pairing.rules import Blocked
 from pointsbank.domain.pairing.value import Term
 from pointsbank.domain.policy import DEFAULT_POLICY
 from pointsbank.domain.preferences import Relation
+from pointsbank.domain.public_proof import Term as ProofTerm
 from pointsbank.domain.redemption import RedemptionState
 from pointsbank.domain.resident import Gender
 from pointsbank.domain.roles import Role
@@ -106,6 +107,7 @@ FAMILIES: dict[str, list[str]] = {
     "outbox.circuit_means.": list(CircuitState),
     "outbox.topic.": list(TOPICS.values()),
     "partner.": list(DEFAULT_POLICY["items"]),
+    "proof.term.": list(ProofTerm),
     "reason.": sorted(REASONS),
     "request.next.": list(RequestState),
     "request_state.": list(RequestState),

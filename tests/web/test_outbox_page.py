@@ -8,11 +8,13 @@ import re
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import httpx
 import pytest
 from click.testing import CliRunner
 
 from api.cli import main
 from pointsbank.platform import outbox
+from services.ledger.proof import daily
 from services.settlement.service import REQUEST
 from tests.web.conftest import Site
 from tests.web.test_pages import program
@@ -108,3 +110,15 @@ async def test_the_command_lists_retries_and_closes(site: Site, app_address: str
     assert (await run("close", str(second), "--reason", "x", "--by", number))[0] == 0
     code, said = await run("list")
     assert said.splitlines()[1:] == ["canteen: circuit closed", "station: circuit closed"]
+
+
+async def test_anybody_reads_the_proof_of_the_day(site: Site) -> None:
+    async with httpx.AsyncClient(base_url=site.address) as client:
+        assert "还没有公示" in (await client.get("/proof/test-1")).text
+        await daily.prove_ended_day(site.database, 1, timezone="Asia/Shanghai")
+        shown = await client.get("/proof/test-1")
+        assert "账目相符" in shown.text
+        told = (await client.get("/proofs/test-1")).json()
+        assert [each["sound"] for each in told["proofs"]] == [True]
+        assert set(told["proofs"][0]["sums"]) == {"POINT", "MINUTE", "FEN"}
+        assert (await client.get("/proofs/nowhere")).status_code == 404
