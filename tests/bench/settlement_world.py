@@ -69,12 +69,13 @@ def servers() -> Iterator[World]:
 async def bank(world: World, *, members: int) -> AsyncIterator[Bank]:
     """Run api, canteen and station; the partners have enough for everybody."""
     async with running_bank(world.at, world.folder, members=members) as running:
-        owner = await asyncpg.connect(world.owner_url)
-        try:
-            await owner.execute("UPDATE canteen.menu SET day_capacity = 100000")
-            await owner.execute("UPDATE station.stocks SET remaining = 100000")
-        finally:
-            await owner.close()
+        for url, enough in (
+            (world.at.canteen, "UPDATE canteen.menu SET day_capacity = 100000"),
+            (world.at.station, "UPDATE station.stocks SET remaining = 100000"),
+        ):
+            partner = await asyncpg.connect(url)
+            await partner.execute(enough)
+            await partner.close()
         yield running
 
 
