@@ -27,14 +27,17 @@ from api.http import (
     fairness,
     feedback,
     giving,
+    liability,
     matching,
     partners,
     people,
+    public_proofs,
     redemptions,
     seals,
     settlement,
     settling,
     visits,
+    waiting_work,
 )
 from api.idempotency import require_key
 from api.web.pages import error_page
@@ -136,8 +139,10 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
             decisions.router,
             books.router,
             balance.router,
+            liability.router,
             audit.router,
             settlement.router,
+            waiting_work.router,
         ],
         before_request=require_json,
     )
@@ -151,6 +156,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
             programs,
             partners.router,
             *seals.ROUTES,
+            *public_proofs.ROUTES,
             openapi.static_files(),
             web_router,
         ],

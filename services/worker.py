@@ -1,9 +1,9 @@
 """The worker: carries out what the outbox holds, and tends what only time moves.
 
-arq wakes it the moment an intent is committed. Its own sweep finds every intent whose wake was lost, so
-that it needs Valkey only to be quick: while Valkey is away the sweep goes on, and arq comes back by itself.
-What asks a partner is swept apart from what only moves points: a partner that is slow to answer keeps no
-capture and no void waiting.
+arq rings the moment an intent is committed; its job does no more than that. The worker's own sweep rings for
+every community, so that it needs Valkey only to be quick: while Valkey is away the sweep goes on, and arq
+comes back by itself. What asks a partner has a lane apart from what only moves points: a partner that is slow
+to answer keeps no capture and no void waiting.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import structlog
 from arq.worker import Worker, func
@@ -23,7 +23,8 @@ from redis.exceptions import RedisError
 
 from pointsbank.platform import idempotency, outbox, queue, telemetry
 from pointsbank.platform.database import Database, UnitOfWork
-from pointsbank.platform.outbox import Handler, Topics
+from pointsbank.platform.lane import Lane
+from pointsbank.platform.outbox import Topics
 from pointsbank.platform.queue import Queue
 from pointsbank.platform.settings import Settings
 from services.care import jobs as care_jobs
@@ -38,8 +39,8 @@ from services.settlement.client import Partners, open_partners
 
 log = structlog.get_logger(__name__)
 
-JOB_SECONDS_MAX = 40
-"""A job that takes longer is cut off, and gives its intent back; ``outbox.HANDLER_SECONDS_MAX`` is sooner.
+JOB_SECONDS_MAX = 5
+"""arq's job only rings, so its time limit is small; what is rung for has ``outbox.HANDLER_SECONDS_MAX``.
 
 arq tries a job once (``max_tries``) and drops what a killed worker had begun: the sweep takes that up again
 when the intent's lease has ended.
@@ -51,12 +52,15 @@ SEAL_LOOK_SECONDS = 60
 APART_SECONDS = 60
 """How often the worker looks whether two who are kept apart have anything left to do with each other."""
 
-JOBS_AT_ONCE = 10
+JOBS_AT_ONCE = 50
 POLL_SECONDS = 0.1
 HEALTH_SECONDS = 5
 RECONNECT_SECONDS = 2.0
 JOBS_END_SECONDS_MAX = 2.0
 STOP_SECONDS_MAX = 4.0
+
+MOVES_AT_ONCE, ASKS_AT_ONCE = 32, 8
+"""Intents under way in one process: those that only move points share their commits, the others wait."""
 
 ASKS_A_PARTNER = frozenset({redemptions.REQUEST, redemptions.CANCEL, redemptions.INTRODUCE})
 """Topics whose handlers wait for another house; all others are done with our own database."""
@@ -70,11 +74,14 @@ class WorkerProcess:
     def __init__(self, settings: Settings, database: Database, partners: Partners, redis_url: str) -> None:
         self._database = database
         self._redis_url = redis_url
-        self._handlers: Mapping[str, Handler] = settlement_jobs.handlers(database, partners)
+        self._gathered = settlement_jobs.gathering(database)
+        handlers = settlement_jobs.handlers(database, partners, self._gathered)
+        asking = Topics(ASKS_A_PARTNER)
+        self._moves = Lane(database, handlers, replace(asking, others=True), at_once=MOVES_AT_ONCE)
+        self._asks = Lane(database, handlers, asking, at_once=ASKS_AT_ONCE)
         self._stopping = asyncio.Event()
         self._rounds: list[tuple[float, str, CommunityWork]] = [
-            (settings.sweep_seconds, "outbox", self._sweep(Topics(ASKS_A_PARTNER, others=True))),
-            (settings.sweep_seconds, "partners", self._sweep(Topics(ASKS_A_PARTNER))),
+            (settings.sweep_seconds, "outbox", self._sweep),
             (
                 settings.sweep_seconds,
                 "lapse",
@@ -99,6 +106,7 @@ class WorkerProcess:
             ),
             (min(settings.seal_seconds, SEAL_LOOK_SECONDS), "seal", self._in_one_commit(_seal(settings))),
             (settings.seal_seconds, "verify", self._verify(settings)),
+            (min(settings.seal_seconds, SEAL_LOOK_SECONDS), "prove", self._prove),
             (
                 settings.batch_seconds,
                 "expire",
@@ -121,6 +129,7 @@ class WorkerProcess:
 
     async def run(self) -> None:
         """Work until :meth:`stop`."""
+        lanes = [asyncio.create_task(lane.run()) for lane in (self._moves, self._asks)]
         tasks = [
             asyncio.create_task(self._wakes()),
             *(asyncio.create_task(self._repeat(*round_)) for round_ in self._rounds),
@@ -130,18 +139,20 @@ class WorkerProcess:
         _, late = await asyncio.wait(tasks, timeout=STOP_SECONDS_MAX)
         for task in late:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for task in lanes:
+            task.cancel()
+        await asyncio.gather(*tasks, *lanes, return_exceptions=True)
+        await self._gathered.close()
         log.info("worker_stopped")
 
-    async def handle(self, _ctx: dict[Any, Any], community_id: int, intent_id: str) -> None:
-        """Carry out one intent that arq was woken for, if it is still to be done."""
-        await outbox.work_off(self._database, community_id, self._handlers, intent_id=UUID(intent_id))
+    async def ring(self, _ctx: dict[Any, Any], community_id: int, topic: str) -> None:
+        """Begin what arq was woken for, without waiting for its end."""
+        (self._asks if topic in ASKS_A_PARTNER else self._moves).ring(community_id)
 
-    def _sweep(self, topics: Topics) -> CommunityWork:
-        async def work(community_id: int) -> None:
-            await outbox.work_off(self._database, community_id, self._handlers, topics=topics)
-
-        return work
+    async def _sweep(self, community_id: int) -> None:
+        for lane in (self._moves, self._asks):
+            lane.ring(community_id)
+        await outbox.bury(self._database, community_id)
 
     def _verify(self, settings: Settings) -> CommunityWork:
         """Return the work of verifying the books when a local day has ended, in one process beside this."""
@@ -156,6 +167,11 @@ class WorkerProcess:
                 )
 
         return work
+
+    async def _prove(self, community_id: int) -> None:
+        async with self._database.unit_of_work(community_id) as uow:
+            timezone = (await people.community(uow)).timezone
+        await ledger_jobs.prove_ended_day(self._database, community_id, timezone=timezone)
 
     def _in_one_commit(self, job: Callable[[UnitOfWork], Awaitable[object]]) -> CommunityWork:
         async def work(community_id: int) -> None:
@@ -188,7 +204,7 @@ class WorkerProcess:
         """Run arq; when Valkey goes away, wait and begin again."""
         while not self._stopping.is_set():
             worker = Worker(
-                [func(self.handle, name=queue.HANDLE_INTENT)],  # type: ignore[arg-type]
+                [func(self.ring, name=queue.RING)],  # type: ignore[arg-type]
                 redis_settings=queue.redis_settings(self._redis_url),
                 handle_signals=False,
                 max_jobs=JOBS_AT_ONCE,

@@ -13,6 +13,7 @@ COMMANDS = {
     "links": "api.cli.links:links",
     "audit": "api.cli.auditing:audit",
     "ledger": "api.cli.bookkeeping:ledger",
+    "outbox": "api.cli.outbox:outbox",
     "settle": "api.cli.settle:settle",
     "policy": "api.cli.policy:policy",
     "import": "api.cli.importing:importing",

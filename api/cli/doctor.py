@@ -23,7 +23,7 @@ from api.cli.schemas import SCRIPTS, schema_urls
 from api.cli.threads import in_thread
 from pointsbank.platform import migrations, roles
 from pointsbank.platform.database import Database
-from pointsbank.platform.outbox import backlog
+from pointsbank.platform.dead_letters import backlog
 from services.ledger import service as ledger
 from services.ledger.proof.verification import Verification, verify
 from services.people import service as people

@@ -53,6 +53,7 @@ DONE = frozenset(
         "series_ended",
         "kept_apart",
         "sent_again",
+        "tried_again",
     }
 )
 """What a page may be told to say was done, by ``?done=``."""

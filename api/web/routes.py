@@ -25,9 +25,11 @@ from api.web import (
     orders,
     pairing,
     past,
+    proof,
     repeating,
     settling,
     volunteer,
+    waiting_work,
 )
 
 web_router = Router(
@@ -53,9 +55,11 @@ web_router = Router(
         *doors.ROUTES,
         *apart.ROUTES,
         *decisions.ROUTES,
+        *waiting_work.ROUTES,
         *books.ROUTES,
         *exports.ROUTES,
         *audit.ROUTES,
+        *proof.ROUTES,
     ],
     include_in_schema=False,
 )

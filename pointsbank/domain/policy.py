@@ -25,6 +25,7 @@ from pointsbank.domain.asked_time import (
 )
 from pointsbank.domain.availability import VolunteerRules, parse_volunteer_rules
 from pointsbank.domain.errors import DomainError, InvalidValue
+from pointsbank.domain.liability import BackingRules, parse_backing
 from pointsbank.domain.lots import last_day
 from pointsbank.domain.pairing.weights import Weights, parse_weights
 from pointsbank.domain.points import Fen, MilliPoints, Minutes
@@ -55,6 +56,7 @@ FIELDS = frozenset(
         "slots",
         "waiting",
         "visits",
+        "backing",
     }
 )
 CAP_FIELDS = frozenset({"day_minutes", "year_milli_points", "account_milli_points"})
@@ -178,6 +180,7 @@ class Policy:
     slots: Mapping[Slot, SlotHours] = field(default_factory=lambda: DEFAULT_SLOTS)
     waiting: WaitingRules = field(default_factory=WaitingRules)
     visits: VisitRules = field(default_factory=VisitRules)
+    backing: BackingRules = field(default_factory=BackingRules)
 
     def expires_on(self, received_on: date) -> date | None:
         """Return the last local day of points received on a local day; None: they never expire."""
@@ -269,6 +272,7 @@ def parse_policy(version: int, effective_from: date, body: Mapping[str, Any]) ->
         slots=parse_slots(body),
         waiting=parse_waiting(body),
         visits=parse_visit_rules(body.get("visits")),
+        backing=parse_backing(body),
     )
 
 

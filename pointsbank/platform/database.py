@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
-from uuid import UUID
 
 import asyncpg
 import structlog
@@ -18,8 +17,8 @@ from pointsbank.platform.dedicated import DedicatedConnection
 
 log = structlog.get_logger(__name__)
 
-Wake = Callable[[int, UUID], Awaitable[object]]
-"""Tells a worker that an intent of a community waits: (community_id, outbox id)."""
+Wake = Callable[[int, str], Awaitable[object]]
+"""Tells a worker that an intent of a community waits: (community_id, topic)."""
 
 Session = AsyncSession
 """What a service takes that reads outside any community; only stores know what it can do."""

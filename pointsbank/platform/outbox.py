@@ -7,10 +7,15 @@
                                                                                    └─► again later, or dead
 
 A claim is a lease: it puts ``available_at`` ahead, so that an intent whose worker died comes back by
-itself. A handler does its effect and :func:`done` in one transaction, and may run twice; one that takes
-longer than ``HANDLER_SECONDS_MAX`` is cut off before its lease ends. An outside party that cannot be
-reached (:class:`TryLater`) is asked again for ever; anything else that fails ``TRIES_MAX`` times in a row is
-put aside as dead, to be looked at and revived. A worker that is told to stop gives back what it had begun.
+itself. A handler does its effect and :func:`done` in one transaction, and may run twice: the effect has a
+unique key, and the second transaction that brings it is rolled back whole. One that takes longer than
+``HANDLER_SECONDS_MAX`` is cut off before its lease ends. What fails ``TRIES_MAX`` times in a row is put aside
+as dead, and so is what an outside party (:class:`TryLater`) could not be asked for ``OUTSIDE_AGE_MAX``; see
+:mod:`pointsbank.platform.dead_letters`. A worker that is told to stop gives back what it had begun.
+
+The waits between tries stand in the rows, not in a loop of stamina's: a try may come minutes after the one
+before, by another worker, and must outlive both. stamina is for the second try at once, within one call
+(:mod:`services.settlement.client`).
 """
 
 from __future__ import annotations
@@ -41,6 +46,8 @@ GIVEN_BACK_WAIT = timedelta(seconds=1)
 DONE_KEPT = timedelta(days=30)
 """How long a done intent is kept for those who ask what happened."""
 TRIES_MAX = 12
+OUTSIDE_AGE_MAX = timedelta(days=7)
+"""How long an outside party is asked for one intent: a hold has long ended by then."""
 WAIT_SECONDS_MAX = 300.0
 OUTSIDE_WAIT_SECONDS_MAX = 30.0
 PARALLEL_INTENTS = 8
@@ -53,35 +60,45 @@ _jitter = random.SystemRandom()
 
 
 class TryLater(Exception):
-    """The outside world is not ready; the message is short and names no person."""
+    """The outside world is not ready; the message is short and names no person.
+
+    not_before: when it is worth asking again, if that is known.
+    """
+
+    not_before: datetime | None = None
+
+
+class AlreadyDone(Exception):
+    """Another has carried the intent out, or put it aside: this transaction's effect must not be."""
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A claimed outbox row. attempts: this one included. leased_until: tells this claim from a later one."""
+    """A claimed outbox row. attempts: this one included. since: when it was recorded, or given new tries.
+
+    leased_until: tells this claim from a later one.
+    """
 
     community_id: int
     id: UUID
     topic: str
     subject_id: UUID
     attempts: int
-    created_at: datetime
+    since: datetime
     leased_until: datetime
 
-
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """What waits. oldest: when the oldest undone intent was recorded."""
-
-    undone: int
-    dead: int
-    oldest: datetime | None
+    @property
+    def effect_key(self) -> str:
+        """What no second effect may be recorded under."""
+        return f"{self.topic}:{self.id}"
 
 
 Handler = Callable[[Intent], Awaitable[None]]
 """Carries out one intent and marks it done in the transaction of its effect; may be called twice."""
 
-COLUMNS = "community_id, id, topic, subject_id, attempts, created_at"
+COLUMNS = (
+    "o.community_id, o.id, o.topic, o.subject_id, o.attempts, coalesce(o.revived_at, o.created_at) AS since"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,17 +132,12 @@ async def add(uow: UnitOfWork, topic: str, subject_id: UUID, *, available_at: da
     wake = uow.wake
     if wake is not None and (available_at is None or available_at <= now):
         community_id = uow.community_id
-        uow.after_commit(lambda: wake(community_id, intent_id))
+        uow.after_commit(lambda: wake(community_id, topic))
     return intent_id
 
 
-async def claim(
-    uow: UnitOfWork, *, intent_id: UUID | None = None, limit: int = 1, topics: Topics = EVERY_TOPIC
-) -> list[Intent]:
-    """Take due intents for ``LEASE``, the longest due first; another claimer's are passed over.
-
-    intent_id: only this one, if it is still due.
-    """
+async def claim(uow: UnitOfWork, *, limit: int = 1, topics: Topics = EVERY_TOPIC) -> list[Intent]:
+    """Take due intents for ``LEASE``, the longest due first; another claimer's are passed over."""
     now = uow.clock.now()
     connection = await uow.connection()
     rows = await connection.fetch(
@@ -133,18 +145,16 @@ async def claim(
         WITH due AS MATERIALIZED (  -- a plan that ran it once for each row would claim beyond the limit
             SELECT id FROM bank.outbox
              WHERE community_id = $1 AND done_at IS NULL AND dead_at IS NULL AND available_at <= $2
-               AND attempts < $4 AND ($5::uuid IS NULL OR id = $5)
-               AND (topic = ANY($7::text[])) <> $8::boolean
-             ORDER BY available_at LIMIT $6 FOR UPDATE SKIP LOCKED)
+               AND attempts < $4 AND (topic = ANY($6::text[])) <> $7::boolean
+             ORDER BY available_at LIMIT $5 FOR UPDATE SKIP LOCKED)
         UPDATE bank.outbox o SET attempts = attempts + 1, available_at = $3
           FROM due WHERE o.community_id = $1 AND o.id = due.id
-        RETURNING {", ".join(f"o.{name}" for name in COLUMNS.split(", "))}, o.available_at AS leased_until
+        RETURNING {COLUMNS}, o.available_at AS leased_until
         """,  # noqa: S608 (the columns are this module's own)
         uow.community_id,
         now,
         now + LEASE,
         TRIES_MAX,
-        intent_id,
         limit,
         sorted(topics.named),
         topics.others,
@@ -152,26 +162,47 @@ async def claim(
     return sorted((Intent(**row) for row in rows), key=lambda intent: intent.id)
 
 
-async def done(uow: UnitOfWork, intent: Intent) -> None:
-    """Mark an intent carried out, in the transaction of its effect."""
+async def done(uow: UnitOfWork, *intents: Intent) -> None:
+    """Mark intents carried out, in the transaction of their effects.
+
+    Raises AlreadyDone, and the transaction must not be committed: another worker's has done it, or the intent
+    was put aside meanwhile. Two at once wait for each other at the row, and the effect's key is unique.
+    """
     connection = await uow.connection()
-    await connection.execute(
-        "UPDATE bank.outbox SET done_at = $3, last_error = NULL"
-        " WHERE community_id = $1 AND id = $2 AND done_at IS NULL AND dead_at IS NULL",
+    rows = await connection.fetch(
+        """
+        WITH ended AS (
+            UPDATE bank.outbox o SET done_at = $4, last_error = NULL
+              FROM (SELECT id FROM bank.outbox WHERE community_id = $1 AND id = ANY($2::uuid[])
+                     ORDER BY id FOR UPDATE) found
+             WHERE o.community_id = $1 AND o.id = found.id AND o.done_at IS NULL AND o.dead_at IS NULL
+            RETURNING o.id)
+        INSERT INTO bank.outbox_effects (community_id, effect_key, intent_id, effected_at)
+        SELECT $1, u.key, u.id, $4 FROM unnest($2::uuid[], $3::text[]) AS u(id, key) JOIN ended USING (id)
+        ON CONFLICT DO NOTHING
+        RETURNING intent_id
+        """,
         uow.community_id,
-        intent.id,
+        [intent.id for intent in intents],
+        [intent.effect_key for intent in intents],
         uow.clock.now(),
     )
+    if len(rows) != len(intents):
+        raise AlreadyDone
 
 
 async def failed(uow: UnitOfWork, intent: Intent, error: BaseException) -> None:
     """Put an intent off, or aside as dead after ``TRIES_MAX`` tries. Another's later claim is left alone.
 
-    That the outside world was away (:class:`TryLater`) shows that all is well here: the count begins anew.
+    That the outside world was away (:class:`TryLater`) shows that all is well here: the count begins anew,
+    and what ends is its patience of ``OUTSIDE_AGE_MAX``.
     """
     now = uow.clock.now()
     outside = isinstance(error, TryLater)
-    dead = not outside and intent.attempts >= TRIES_MAX
+    dead = now - intent.since >= OUTSIDE_AGE_MAX if outside else intent.attempts >= TRIES_MAX
+    again = now + wait(intent, now, outside=outside)
+    if isinstance(error, TryLater) and error.not_before is not None:
+        again = error.not_before + timedelta(seconds=_jitter.uniform(0, 1))
     connection = await uow.connection()
     await connection.execute(
         """
@@ -183,7 +214,7 @@ async def failed(uow: UnitOfWork, intent: Intent, error: BaseException) -> None:
         intent.id,
         intent.leased_until,
         describe(error),
-        now + wait(intent, now, outside=outside),
+        again,
         now if dead else None,
         0 if outside else intent.attempts,
     )
@@ -219,7 +250,7 @@ def wait(intent: Intent, now: datetime, *, outside: bool) -> timedelta:
     For the outside world it grows with the intent's age, for faults here with the number of tries.
     """
     if outside:
-        age = (now - intent.created_at).total_seconds()
+        age = (now - intent.since).total_seconds()
         seconds = min(OUTSIDE_WAIT_SECONDS_MAX, max(1.0, age / 2))
     else:
         seconds = min(WAIT_SECONDS_MAX, 2.0 ** min(intent.attempts - 1, 16))
@@ -232,38 +263,26 @@ def describe(error: BaseException) -> str:
     return ": ".join(part for part in (type(error).__name__, said) if part)[:ERROR_LENGTH_MAX]
 
 
-async def bury(uow: UnitOfWork) -> int:
+async def bury(database: Database, community_id: int) -> int:
     """Put aside as dead what was claimed ``TRIES_MAX`` times and never came to an end; return how many.
 
     That is an intent whose handler takes its worker down with it.
     """
-    connection = await uow.connection()
-    rows = await connection.fetch(
-        """
-        UPDATE bank.outbox SET dead_at = $2, last_error = coalesce(last_error, 'worker lost')
-         WHERE community_id = $1 AND done_at IS NULL AND dead_at IS NULL AND available_at <= $2
-           AND attempts >= $3
-        RETURNING id
-        """,
-        uow.community_id,
-        uow.clock.now(),
-        TRIES_MAX,
-    )
-    return len(rows)
-
-
-async def revive(uow: UnitOfWork) -> int:
-    """Give every dead intent of the community new tries; return how many."""
-    connection = await uow.connection()
-    rows = await connection.fetch(
-        """
-        UPDATE bank.outbox SET dead_at = NULL, attempts = 0, available_at = $2
-         WHERE community_id = $1 AND dead_at IS NOT NULL
-        RETURNING id
-        """,
-        uow.community_id,
-        uow.clock.now(),
-    )
+    async with database.unit_of_work(community_id) as uow:
+        connection = await uow.connection()
+        rows = await connection.fetch(
+            """
+            UPDATE bank.outbox SET dead_at = $2, last_error = coalesce(last_error, 'worker lost')
+             WHERE community_id = $1 AND done_at IS NULL AND dead_at IS NULL AND available_at <= $2
+               AND attempts >= $3
+            RETURNING id
+            """,
+            community_id,
+            uow.clock.now(),
+            TRIES_MAX,
+        )
+    if rows:
+        log.error("intents_buried", count=len(rows))
     return len(rows)
 
 
@@ -278,59 +297,42 @@ async def forget(uow: UnitOfWork) -> int:
     return int(status.rpartition(" ")[2])
 
 
-async def backlog(uow: UnitOfWork) -> Backlog:
-    """Return what waits in the community's outbox."""
-    connection = await uow.connection()
-    row = await connection.fetchrow(
-        """
-        SELECT count(*) FILTER (WHERE dead_at IS NULL) AS undone,
-               count(*) FILTER (WHERE dead_at IS NOT NULL) AS dead,
-               min(created_at) FILTER (WHERE dead_at IS NULL) AS oldest
-          FROM bank.outbox WHERE community_id = $1 AND done_at IS NULL
-        """,
-        uow.community_id,
-    )
-    return Backlog(**row)
-
-
 async def work_off(
     database: Database,
     community_id: int,
     handlers: Mapping[str, Handler],
     *,
-    intent_id: UUID | None = None,
     topics: Topics = EVERY_TOPIC,
 ) -> int:
     """Claim and carry out due intents, ``PARALLEL_INTENTS`` at a time, until none is due; return how many.
 
-    intent_id: only this one. At most ``SWEEP_INTENTS_MAX`` in one call, none begun after
-    ``SWEEP_SECONDS_MAX``.
+    At most ``SWEEP_INTENTS_MAX`` in one call, none begun after ``SWEEP_SECONDS_MAX``.
     """
     worked, until = 0, time.monotonic() + SWEEP_SECONDS_MAX
     while worked < SWEEP_INTENTS_MAX and time.monotonic() < until:
         async with database.unit_of_work(community_id) as uow:
-            intents = await claim(uow, intent_id=intent_id, limit=PARALLEL_INTENTS, topics=topics)
+            intents = await claim(uow, limit=PARALLEL_INTENTS, topics=topics)
         if not intents:
             break
         # With exceptions returned, a cancelled gather waits until every intent has been given back.
         ends = await asyncio.gather(
-            *(_carry_out(database, intent, handlers) for intent in intents), return_exceptions=True
+            *(carry_out(database, intent, handlers) for intent in intents), return_exceptions=True
         )
         for end in ends:
             if isinstance(end, Exception):
                 raise end
         worked += len(intents)
-    if intent_id is None:
-        async with database.unit_of_work(community_id) as uow:
-            if buried := await bury(uow):
-                log.error("intents_buried", count=buried)
+    await bury(database, community_id)
     return worked
 
 
-async def _carry_out(database: Database, intent: Intent, handlers: Mapping[str, Handler]) -> None:
+async def carry_out(database: Database, intent: Intent, handlers: Mapping[str, Handler]) -> None:
+    """Carry out a claimed intent; what goes wrong is noted on it, and a cut off one is given back."""
     try:
         async with asyncio.timeout(HANDLER_SECONDS_MAX):
             await handlers[intent.topic](intent)
+    except AlreadyDone:
+        log.info("intent_already_done", topic=intent.topic, intent=str(intent.id))
     except asyncio.CancelledError:
         # Told to stop: the end must not be kept waiting, and the lease brings the intent back in any case.
         with contextlib.suppress(Exception):

@@ -1,4 +1,4 @@
-"""The queue that wakes workers. It carries ids only and may forget everything: the outbox has the truth."""
+"""The queue that wakes workers. It carries no intents and may forget everything: the outbox has the truth."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import contextlib
 import time
 from dataclasses import replace
 from urllib.parse import unquote
-from uuid import UUID
 
 import msgspec
 import redis.exceptions
 from arq.connections import ArqRedis, RedisSettings, create_pool
 
-HANDLE_INTENT = "handle_intent"
-"""Name of the worker's one job: (community_id, outbox id)."""
+RING = "ring"
+"""Name of the worker's one job, which says that something waits: (community_id, topic)."""
 
 encode = msgspec.json.encode
 """Job codec: plain JSON, never pickle."""
@@ -49,8 +48,8 @@ class Queue:
         self._opening = asyncio.Lock()
         self._silent_until = 0.0
 
-    async def wake(self, community_id: int, intent_id: UUID) -> None:
-        """Tell a worker that an intent waits, in ``WAKE_SECONDS_MAX`` at most.
+    async def wake(self, community_id: int, topic: str) -> None:
+        """Tell a worker that an intent of a topic waits, in ``WAKE_SECONDS_MAX`` at most.
 
         A server that did not answer in time is left alone for ``SILENT_SECONDS``: who waits for this has
         committed already, perhaps many intents. Raises TimeoutError and what Redis raises; the sweep finds
@@ -61,9 +60,8 @@ class Queue:
         try:
             async with asyncio.timeout(WAKE_SECONDS_MAX):
                 pool = await self._connected()
-                # A job of the same id that is still queued is enough: enqueueing is refused then.
-                job_id = f"ob:{community_id}:{intent_id}:0"
-                await pool.enqueue_job(HANDLE_INTENT, community_id, str(intent_id), _job_id=job_id)
+                # One ring is enough for all that waits: while it is queued, another of its id is refused.
+                await pool.enqueue_job(RING, community_id, topic, _job_id=f"ob:{community_id}:{topic}")
         except (TimeoutError, redis.exceptions.TimeoutError):
             self._silent_until = time.monotonic() + SILENT_SECONDS
             await self.close()

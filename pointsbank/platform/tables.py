@@ -86,6 +86,19 @@ class OutboxRow(BankTable, table=True):
             postgresql_where=text("done_at IS NULL AND dead_at IS NULL"),
         ),
         Index("ix_outbox_done", "community_id", "done_at", postgresql_where=text("done_at IS NOT NULL")),
+        Index(
+            "ix_outbox_dead",
+            "community_id",
+            "dead_at",
+            "id",
+            postgresql_where=text("dead_at IS NOT NULL AND closed_at IS NULL"),
+        ),
+        belongs_to("people", "closed_by"),
+        CheckConstraint(
+            "(closed_at IS NULL) = (closed_by IS NULL) AND (closed_at IS NULL) = (close_reason IS NULL) "
+            "AND (closed_at IS NULL OR dead_at IS NOT NULL)",
+            name="closed",
+        ),
         CheckConstraint("attempts >= 0", name="attempts"),
         CheckConstraint("done_at IS NULL OR dead_at IS NULL", name="one_end"),
     )
@@ -99,6 +112,28 @@ class OutboxRow(BankTable, table=True):
     last_error: str | None = word(200, default=None, nullable=True)
     done_at: datetime | None = moment(nullable=True, default=None)
     dead_at: datetime | None = moment(nullable=True, default=None)
+    revived_at: datetime | None = moment(nullable=True, default=None)
+    closed_at: datetime | None = moment(nullable=True, default=None)
+    closed_by: UUID | None = Field(default=None)
+    close_reason: str | None = word(500, default=None, nullable=True)
+
+
+class OutboxEffect(BankTable, table=True):
+    """An effect that has taken place, in the transaction that did it: its key lets no second one in."""
+
+    __tablename__ = "outbox_effects"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["community_id", "intent_id"],
+            [f"{SCHEMA}.outbox.community_id", f"{SCHEMA}.outbox.id"],
+            ondelete="CASCADE",
+        ),
+        Index("ix_outbox_effects_intent", "community_id", "intent_id"),
+    )
+    community_id: int = Field(primary_key=True)
+    effect_key: str = word(120, primary_key=True)
+    intent_id: UUID
+    effected_at: datetime = moment()
 
 
 class IdempotentRequest(BankTable, table=True):

@@ -100,6 +100,16 @@ async def lock(uow: UnitOfWork, hold_id: UUID) -> tuple[Hold, int, UUID]:
     return _hold(row), row.policy_version, row.source_id
 
 
+async def lock_many(uow: UnitOfWork, ids: Sequence[UUID]) -> None:
+    """Lock holds in order of id."""
+    connection = await uow.connection()
+    await connection.fetch(
+        "SELECT id FROM bank.holds WHERE community_id = $1 AND id = ANY($2::uuid[]) ORDER BY id FOR UPDATE",
+        uow.community_id,
+        list(ids),
+    )
+
+
 async def overdue(
     uow: UnitOfWork, *, after: tuple[datetime, UUID] | None, limit: int
 ) -> list[tuple[datetime, UUID]]:

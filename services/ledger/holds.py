@@ -34,6 +34,11 @@ async def lock_hold(uow: UnitOfWork, hold_id: UUID) -> Hold:
     return (await hold_store.lock(uow, hold_id))[0]
 
 
+async def lock_holds(uow: UnitOfWork, ids: Sequence[UUID]) -> None:
+    """Lock holds until the unit of work ends, in order of id: for who ends several."""
+    await hold_store.lock_many(uow, ids)
+
+
 async def capture_hold(
     uow: UnitOfWork, hold_id: UUID, *, amount: MilliPoints, actor: UUID, told_at: datetime | None = None
 ) -> Hold:

@@ -13,7 +13,7 @@ from pointsbank.domain.errors import DomainError
 from pointsbank.platform.clock import local_date, local_day
 from pointsbank.platform.database import Database, UnitOfWork
 from services.ledger import expiry, store
-from services.ledger.proof import audit_store, last_verification, seals
+from services.ledger.proof import audit_store, daily, last_verification, seals
 from services.ledger.proof.verification import Processes, Verification, verify
 
 log = structlog.get_logger(__name__)
@@ -148,3 +148,8 @@ def _ended_days(since: datetime, now: datetime, timezone: str) -> list[datetime]
 async def expire_lots(database: Database, community_id: int) -> int:
     """Take the points of lots whose day has passed from their owners; return from how many."""
     return await expiry.expire_lots(database, community_id)
+
+
+async def prove_ended_day(database: Database, community_id: int, *, timezone: str) -> bool:
+    """Publish the proof of the local day that ended last, once; tell whether that was now."""
+    return await daily.prove_ended_day(database, community_id, timezone=timezone) is not None

@@ -295,6 +295,25 @@ class Seal(BankTable, table=True):
     policies: bytes | None = Field(default=None, sa_type=LargeBinary, nullable=True)
 
 
+class PublicProof(BankTable, table=True):
+    """What was published of a local day: the sums of every commodity, the head they stand at, the seal."""
+
+    __tablename__ = "public_proofs"
+    __table_args__ = (
+        in_community(),
+        CheckConstraint("length(head_hash) = 32", name="head_hash"),
+        CheckConstraint("entry_number >= 0", name="entry_number"),
+    )
+    community_id: int = Field(primary_key=True)
+    day: date = Field(primary_key=True)
+    proved_at: datetime = moment()
+    entry_number: int = bigint()
+    head_hash: bytes = Field(sa_type=LargeBinary)
+    sound: bool
+    sums: dict[str, Any] = Field(sa_type=JSONB)
+    seal: dict[str, Any] | None = Field(default=None, sa_type=JSONB, nullable=True)
+
+
 class MerkleNode(BankTable, table=True):
     """The root of a whole subtree of the Merkle tree, of 256 to the power of ``level`` entries.
 

@@ -1,12 +1,13 @@
 """What the worker does for settlement. Every handler may run twice and may be killed at any line.
 
 A handler never holds a transaction open while a partner is asked: it reads, asks, then does the effect and
-marks its intent done in one commit.
+marks its intent done in one commit, which it shares with others that come at the same time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -15,11 +16,20 @@ import structlog
 from pointsbank.domain.redemption import ENDED, PartnerWord, RedemptionState
 from pointsbank.platform import outbox
 from pointsbank.platform.database import Database, UnitOfWork
+from pointsbank.platform.gathered import Gathered
 from pointsbank.platform.outbox import Handler, Intent
 from services.ledger import holds as ledger_holds
 from services.people import service as people
 from services.settlement import events, service, store
-from services.settlement.client import OrderAnswer, PartnerRefused, Partners, PartnerUnavailable
+from services.settlement.circuits import Circuits
+from services.settlement.client import (
+    OrderAnswer,
+    PartnerClient,
+    PartnerRefused,
+    Partners,
+    PartnerUnavailable,
+)
+from services.settlement.views import RedemptionInfo
 
 log = structlog.get_logger(__name__)
 
@@ -33,70 +43,111 @@ LAPSED_AT_ONCE = 200
 """Overdue holds that are read at a time; a round goes through all of them."""
 
 
-def handlers(database: Database, partners: Partners) -> Mapping[str, Handler]:
-    """Return the handlers of settlement's intents, by topic."""
+@dataclass(frozen=True, slots=True)
+class _Tools:
+    """What handlers work with: the database, the partners behind their circuits, commits that are shared."""
+
+    database: Database
+    partners: Partners
+    circuits: Circuits
+    gathered: Gathered
+
+
+def handlers(
+    database: Database, partners: Partners, gathered: Gathered | None = None
+) -> Mapping[str, Handler]:
+    """Return the handlers of settlement's intents, by topic.
+
+    gathered: what shares their commits, where the caller wants to wait for its end.
+    """
+    tools = _Tools(database, partners, Circuits(database, partners), gathered or gathering(database))
 
     async def request(intent: Intent) -> None:
-        await _request(database, partners, intent)
+        await _request(tools, intent)
 
     async def cancel(intent: Intent) -> None:
-        await _cancel(database, partners, intent)
+        await _cancel(tools, intent)
 
-    async def introduce(intent: Intent) -> None:
-        await _introduce(database, partners, intent)
+    async def present(intent: Intent) -> None:
+        await _present(tools, intent)
 
     def heard(word: PartnerWord) -> Handler:
-        async def act(intent: Intent) -> None:
-            async with database.unit_of_work(intent.community_id) as uow:
+        async def handle(intent: Intent) -> None:
+            async def act(uow: UnitOfWork) -> None:
                 known = await service.known_redemption(uow, intent.subject_id)
                 # Whose word it is was looked at when the event was taken.
                 await service.hear(uow, known.id, word, said_by=known.partner_id)
-                await outbox.done(uow, intent)
 
-        return act
+            await tools.gathered.do(intent, act)
+
+        return handle
 
     return {
         service.REQUEST: request,
         service.CANCEL: cancel,
-        service.INTRODUCE: introduce,
+        service.INTRODUCE: present,
         **{topic: heard(word) for word, topic in service.HEARD.items()},
     }
 
 
-async def _request(database: Database, partners: Partners, intent: Intent) -> None:
-    async with database.unit_of_work(intent.community_id) as uow:
+def gathering(database: Database) -> Gathered:
+    """Return what lets the effects on many redemptions share a commit."""
+
+    async def lock(uow: UnitOfWork, redemptions: Sequence[UUID]) -> None:
+        # Redemption before hold before journal, as everywhere: else two batches, or a batch and a member who
+        # calls an order off, would wait for each other.
+        await store.lock_redemptions(uow, redemptions)
+        await ledger_holds.lock_holds(uow, redemptions)
+
+    return Gathered(database, lock)
+
+
+async def _request(tools: _Tools, intent: Intent) -> None:
+    wanted: RedemptionInfo | None = None
+
+    async def begin(uow: UnitOfWork) -> None:
+        nonlocal wanted
         wanted = await service.begin_request(uow, intent.subject_id)
         if wanted is None:
             await outbox.done(uow, intent)
-            return
-    client = partners[wanted.partner]
-    try:
+
+    await tools.gathered.do(intent, begin, last=False)
+    if wanted is None:
+        return
+    order = wanted
+
+    async def place(client: PartnerClient) -> OrderAnswer:
         try:
-            answer = await client.place(intent.community_id, wanted)
+            return await client.place(intent.community_id, order)
         except PartnerRefused as refused:
             if refused.code != NOT_FOUND:
                 raise
-            await introduce(database, partners, intent.community_id, wanted.partner)
-            answer = await client.place(intent.community_id, wanted)
+            await introduce(tools.database, tools.partners, intent.community_id, order.partner)
+            return await client.place(intent.community_id, order)
+
+    try:
+        answer = await tools.circuits.ask(intent.community_id, order.partner_id, order.partner, place)
     except PartnerRefused as refused:
         if refused.code == NOT_FOUND:
-            raise PartnerUnavailable(wanted.partner, "does not know the community") from None
+            raise PartnerUnavailable(order.partner, "does not know the community") from None
         # The partner took nothing: the order itself is not to its liking, and asking again will not help.
-        answer = OrderAnswer(wanted.id, PartnerWord.REFUSED, reason=refused.code)
-    async with database.unit_of_work(intent.community_id) as uow:
-        await _hear(uow, answer, said_by=wanted.partner_id)
-        await outbox.done(uow, intent)
+        answer = OrderAnswer(order.id, PartnerWord.REFUSED, reason=refused.code)
+    await tools.gathered.do(intent, lambda uow: _hear(uow, answer, said_by=order.partner_id))
 
 
-async def _cancel(database: Database, partners: Partners, intent: Intent) -> None:
-    async with database.unit_of_work(intent.community_id) as uow:
+async def _cancel(tools: _Tools, intent: Intent) -> None:
+    async with tools.database.unit_of_work(intent.community_id) as uow:
         held = await service.known_redemption(uow, intent.subject_id)
         if held.state in (RedemptionState.FULFILLED, RedemptionState.REFUSED):
             await outbox.done(uow, intent)
             return
-    client = partners[held.partner]
     try:
-        answer = await client.cancel(intent.community_id, held.id)
+        answer = await tools.circuits.ask(
+            intent.community_id,
+            held.partner_id,
+            held.partner,
+            lambda client: client.cancel(intent.community_id, held.id),
+        )
     except PartnerRefused as refused:
         if refused.code == ALREADY_FULFILLED:
             answer = OrderAnswer(held.id, PartnerWord.FULFILLED)
@@ -104,20 +155,21 @@ async def _cancel(database: Database, partners: Partners, intent: Intent) -> Non
             answer = OrderAnswer(held.id, PartnerWord.CANCELLED)
         else:  # it has decided, and asking again will not help
             log.warning("cancellation_refused", redemption=str(held.id), error=refused.code)
-            async with database.unit_of_work(intent.community_id) as uow:
-                await service.cancellation_refused(uow, held.id)
-                await outbox.done(uow, intent)
+            await tools.gathered.do(intent, lambda uow: service.cancellation_refused(uow, held.id))
             return
-    async with database.unit_of_work(intent.community_id) as uow:
-        await _hear(uow, answer, said_by=held.partner_id)
-        await outbox.done(uow, intent)
+    await tools.gathered.do(intent, lambda uow: _hear(uow, answer, said_by=held.partner_id))
 
 
-async def _introduce(database: Database, partners: Partners, intent: Intent) -> None:
-    async with database.unit_of_work(intent.community_id) as uow:
+async def _present(tools: _Tools, intent: Intent) -> None:
+    async with tools.database.unit_of_work(intent.community_id) as uow:
         code = next(each.code for each in await service.partners(uow) if each.id == intent.subject_id)
-    await introduce(database, partners, intent.community_id, code)
-    async with database.unit_of_work(intent.community_id) as uow:
+    await tools.circuits.ask(
+        intent.community_id,
+        intent.subject_id,
+        code,
+        lambda _: introduce(tools.database, tools.partners, intent.community_id, code),
+    )
+    async with tools.database.unit_of_work(intent.community_id) as uow:
         await outbox.done(uow, intent)
 
 
@@ -164,6 +216,7 @@ async def ask_after_silent(database: Database, partners: Partners, community_id:
     """
     async with database.unit_of_work(community_id) as uow:
         silent = await store.take_silent(uow, after=SILENT_AFTER, at_most=SILENT_AT_MOST, limit=ASKED_AT_ONCE)
+    circuits = Circuits(database, partners)
     away: set[str] = set()
     for redemption_id in silent:
         async with database.unit_of_work(community_id) as uow:
@@ -171,7 +224,12 @@ async def ask_after_silent(database: Database, partners: Partners, community_id:
         if held.state in ENDED or held.partner in away:
             continue
         try:
-            answer = await partners[held.partner].order(community_id, redemption_id)
+            answer = await circuits.ask(
+                community_id,
+                held.partner_id,
+                held.partner,
+                lambda client, asked=redemption_id: client.order(community_id, asked),  # type: ignore[misc]
+            )
         except PartnerUnavailable as error:
             away.add(held.partner)  # the others at this partner wait for the next time
             log.info("partner_not_asked", partner=held.partner, error=outbox.describe(error))

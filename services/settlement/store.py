@@ -205,6 +205,17 @@ async def take_silent(uow: UnitOfWork, *, after: timedelta, at_most: timedelta, 
     return [row["id"] for row in rows]
 
 
+async def lock_redemptions(uow: UnitOfWork, ids: Sequence[UUID]) -> None:
+    """Lock redemptions until the unit of work ends, in order of id."""
+    connection = await uow.connection()
+    await connection.fetch(
+        "SELECT id FROM bank.redemptions WHERE community_id = $1 AND id = ANY($2::uuid[])"
+        " ORDER BY id FOR UPDATE",
+        uow.community_id,
+        list(ids),
+    )
+
+
 async def remember_nonce(uow: UnitOfWork, partner: str, nonce: str) -> bool:
     """Remember a nonce; False when it was seen before."""
     added = await uow.session.exec(

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field
 
+from pointsbank.domain.circuit import CircuitState
 from pointsbank.domain.partner import PartnerCode
 from pointsbank.domain.redemption import RedemptionState
 from pointsbank.domain.settlement import DifferenceKind
@@ -187,3 +188,23 @@ class ReconciliationDifference(BankTable, table=True):
     resolved_at: datetime | None = moment(nullable=True, default=None)
     resolved_by: UUID | None = Field(default=None)
     resolution: str | None = word(500, default=None, nullable=True)
+
+
+class PartnerCircuit(BankTable, table=True):
+    """Whether a partner is called, for every worker to see."""
+
+    __tablename__ = "partner_circuits"
+    __table_args__ = (
+        belongs_to("partners", "partner_id"),
+        one_of("state", CircuitState),
+        CheckConstraint("failures >= 0 AND openings >= 0", name="counts"),
+        CheckConstraint("(state = 'closed') = (next_call_at IS NULL)", name="next_call"),
+    )
+    community_id: int = Field(primary_key=True)
+    partner_id: UUID = Field(primary_key=True)
+    state: str = word(default=CircuitState.CLOSED)
+    failures: int = Field(default=0)
+    openings: int = Field(default=0)
+    next_call_at: datetime | None = moment(nullable=True, default=None)
+    changed_at: datetime = moment()
+    last_error: str | None = word(200, default=None, nullable=True)

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
+from pointsbank.domain.circuit import CircuitState
 from pointsbank.domain.errors import DomainError
 from pointsbank.domain.redemption import RedemptionState
 from pointsbank.domain.settlement import DifferenceKind
@@ -171,3 +172,15 @@ class SettledDay:
     batches: list[BatchInfo]
     reconciliations: list[ReconciliationInfo]
     unreachable: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitInfo:
+    """Whether a partner is called. failures: in a row. last_error: of the last call that failed, if any."""
+
+    partner: str
+    state: CircuitState
+    failures: int
+    next_call_at: datetime | None
+    changed_at: datetime | None
+    last_error: str | None

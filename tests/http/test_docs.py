@@ -29,6 +29,7 @@ from api.http import (
     settlement,
     settling,
     ties,
+    waiting_work,
 )
 from api.openapi import CHANGES, STATIC, document
 from tests.http.conftest import Caller
@@ -123,6 +124,7 @@ async def test_bodies_refuse_unknown_fields_and_their_examples_are_taken(told: d
         ties.FamilyPair,
         ties.Exclude,
         ties.LiftExclusion,
+        waiting_work.CloseLetter,
         people.SearchPeople,
         redemptions.Redeem,
         settlement.Resolve,

@@ -42,9 +42,10 @@ async def test_an_answer_is_kept_for_two_days_and_that_it_was_given_for_ever(ban
 
 async def test_an_undone_intent_is_never_dropped_and_a_done_one_after_a_month(bank: Database) -> None:
     async with bank.unit_of_work(1) as uow:
-        done, waiting = [await outbox.add(uow, "test", uuid4()) for _ in range(2)]
+        await outbox.add(uow, "test", uuid4())
     async with bank.unit_of_work(1) as uow:
-        (intent,) = await outbox.claim(uow, intent_id=done)
+        waiting = await outbox.add(uow, "test", uuid4(), available_at=NOON + timedelta(hours=1))
+        (intent,) = await outbox.claim(uow)
         await outbox.done(uow, intent)
     bank.clock.move_to(NOON + DONE_KEPT + timedelta(seconds=1))
     async with bank.unit_of_work(1) as uow:

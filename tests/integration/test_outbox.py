@@ -11,10 +11,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from pointsbank.platform import outbox
+from pointsbank.platform import dead_letters, outbox
 from pointsbank.platform import queue as queues
 from pointsbank.platform.clock import FixedClock
-from pointsbank.platform.database import Database, UnitOfWork
+from pointsbank.platform.database import Database
 from pointsbank.platform.outbox import (
     GIVEN_BACK_WAIT,
     LEASE,
@@ -50,9 +50,9 @@ async def add(bank: Database, topic: str = "test", subject: UUID | None = None) 
         return await outbox.add(uow, topic, subject or uuid4())
 
 
-async def backlog(bank: Database) -> outbox.Backlog:
+async def backlog(bank: Database) -> dead_letters.Backlog:
     async with bank.unit_of_work(1) as uow:
-        return await outbox.backlog(uow)
+        return await dead_letters.backlog(uow)
 
 
 def counting(
@@ -108,7 +108,6 @@ async def test_a_claimed_intent_is_nobody_elses_until_its_lease_ends(
         assert len(await outbox.claim(uow, limit=10)) == 1
     async with bank.unit_of_work(1) as uow:
         assert await outbox.claim(uow, limit=10) == []
-        assert await outbox.claim(uow, intent_id=intent_id) == []
     clock.move_to(NOON + LEASE)
     async with bank.unit_of_work(1) as uow:
         (again,) = await outbox.claim(uow, limit=10)
@@ -146,9 +145,9 @@ async def test_what_always_fails_ends_as_dead_and_can_be_revived(bank: Database,
     left = await backlog(bank)
     assert (left.undone, left.dead) == (0, 1)
     async with bank.unit_of_work(1) as uow:
-        assert await outbox.revive(uow) == 1
+        assert await dead_letters.retry(uow) == 1
     await outbox.work_off(bank, 1, handlers)
-    assert await backlog(bank) == outbox.Backlog(undone=0, dead=0, oldest=None)
+    assert await backlog(bank) == dead_letters.Backlog(undone=0, dead=0, oldest=None)
 
 
 async def test_an_outage_outside_never_makes_a_dead_letter(bank: Database, clock: FixedClock) -> None:
@@ -159,7 +158,7 @@ async def test_an_outage_outside_never_makes_a_dead_letter(bank: Database, clock
         clock.move_to(NOON + timedelta(minutes=minute))
         await outbox.work_off(bank, 1, {"test": away})
     assert len(seen) == TRIES_MAX * 3 + 1
-    assert await backlog(bank) == outbox.Backlog(undone=0, dead=0, oldest=None)
+    assert await backlog(bank) == dead_letters.Backlog(undone=0, dead=0, oldest=None)
 
 
 async def test_an_intent_that_takes_its_worker_down_is_buried(bank: Database, clock: FixedClock) -> None:
@@ -202,7 +201,7 @@ async def test_two_workers_that_overlap_at_a_slow_partner_use_up_no_tries(
         for intent in claims:
             async with bank.unit_of_work(1) as uow:
                 await outbox.failed(uow, intent, TryLater("canteen: no answer in time"))
-    assert await backlog(bank) == outbox.Backlog(undone=1, dead=0, oldest=NOON)
+    assert await backlog(bank) == dead_letters.Backlog(undone=1, dead=0, oldest=NOON)
 
 
 async def test_a_worker_told_to_stop_gives_back_what_it_had_begun(bank: Database, clock: FixedClock) -> None:
@@ -319,21 +318,17 @@ async def test_another_communitys_intents_are_not_seen(bank: Database) -> None:
 
 
 async def test_a_worker_is_woken_after_the_commit_and_not_before(bank: Database) -> None:
-    woken: list[tuple[int, UUID]] = []
+    woken: list[tuple[int, str]] = []
 
-    async def wake(community_id: int, intent_id: UUID) -> None:
-        woken.append((community_id, intent_id))
+    async def wake(community_id: int, topic: str) -> None:
+        woken.append((community_id, topic))
 
     bank.wake = wake
 
-    async def record(uow: UnitOfWork) -> UUID:
-        intent_id = await outbox.add(uow, "test", uuid4())
-        assert woken == []
-        return intent_id
-
     async with bank.unit_of_work(1) as uow:
-        intent_id = await record(uow)
-    assert woken == [(1, intent_id)]
+        await outbox.add(uow, "test", uuid4())
+        before = list(woken)
+    assert (before, woken) == ([], [(1, "test")])
 
 
 async def test_a_lost_queue_loses_nothing(bank: Database) -> None:
@@ -345,14 +340,13 @@ async def test_a_lost_queue_loses_nothing(bank: Database) -> None:
     assert await outbox.work_off(bank, 1, {"test": counting(bank, seen)}) == 1
 
 
-async def test_waking_for_the_same_intent_twice_queues_one_job(redis_url: str) -> None:
+async def test_waking_for_the_same_topic_twice_queues_one_job(redis_url: str) -> None:
     queue = Queue(redis_url)
-    intent_id = uuid4()
-    await queue.wake(1, intent_id)
-    await queue.wake(1, intent_id)
+    await queue.wake(1, "test")
+    await queue.wake(1, "test")
     assert queue._pool is not None
     jobs = await queue._pool.queued_jobs()
-    assert [(job.function, list(job.args)) for job in jobs] == [("handle_intent", [1, str(intent_id)])]
+    assert [(job.function, list(job.args)) for job in jobs] == [("ring", [1, "test"])]
     await queue.close()
 
 

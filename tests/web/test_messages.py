@@ -24,9 +24,11 @@ from api.web.availability import PARTS_OF_DAY
 from api.web.drafts import ENDS, SOON, WHO
 from api.web.orders import REASONS
 from api.web.pages import DONE, TEMPLATES
+from api.web.waiting_work import TOPICS
 from api.web.words import catalogues
 from pointsbank.domain.accounts import AccountKind, Commodity
 from pointsbank.domain.asked_time import Slot
+from pointsbank.domain.circuit import CircuitState
 from pointsbank.domain.complaint import AppealState, ComplaintState, ToDo
 from pointsbank.domain.decision import DecisionKind, DecisionReason
 from pointsbank.domain.errors import DomainError, InvalidValue
@@ -42,6 +44,7 @@ from pointsbank.domain.pairing.rules import Blocked
 from pointsbank.domain.pairing.value import Term
 from pointsbank.domain.policy import DEFAULT_POLICY
 from pointsbank.domain.preferences import ExclusionReason, Relation
+from pointsbank.domain.public_proof import Term as ProofTerm
 from pointsbank.domain.redemption import RedemptionState
 from pointsbank.domain.resident import Gender
 from pointsbank.domain.roles import Role
@@ -108,7 +111,11 @@ FAMILIES: dict[str, list[str]] = {
     "match.term.": list(Term),
     "method.": list(ConfirmationMethod),
     "nav.": ["elder", "volunteer", "board", "people", "books", "audit", "settlement", "confirm", "family"],
+    "outbox.circuit.": list(CircuitState),
+    "outbox.circuit_means.": list(CircuitState),
+    "outbox.topic.": list(TOPICS.values()),
     "partner.": list(DEFAULT_POLICY["items"]),
+    "proof.term.": list(ProofTerm),
     "reason.": sorted(REASONS),
     "request.next.": list(RequestState),
     "request_state.": list(RequestState),
