@@ -31,6 +31,7 @@ from api.http import (
     partners,
     people,
     redemptions,
+    refunds,
     seals,
     settlement,
     settling,
@@ -141,6 +142,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
             balance.router,
             audit.router,
             settlement.router,
+            refunds.router,
         ],
         before_request=require_json,
     )
