@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import uuid4
@@ -13,6 +14,7 @@ from pointsbank.domain import accounts
 from pointsbank.domain.decision import ConcernsOneself, DecisionState, SecondPersonNeeded
 from pointsbank.domain.errors import InvalidValue, NotAllowed, WrongState
 from pointsbank.domain.partner import PartnerCode
+from pointsbank.domain.policy import DEFAULT_POLICY
 from pointsbank.domain.redemption import PartnerWord, RedemptionState
 from pointsbank.domain.refund import RefundReason
 from pointsbank.domain.settlement import BatchState, LineKind
@@ -23,6 +25,7 @@ from services.settlement.events import PartnerEvent, take_event
 from services.settlement.refunds import ProposeRefund
 from services.settlement.service import Redeem
 from services.settlement.views import BatchInfo, RedemptionInfo, RefundInfo
+from tests.givings import new_rules
 from tests.shops import LUNCH, PURSE, TODAY, Shop, open_shop
 
 
@@ -45,6 +48,18 @@ async def refunded(shop: Shop, meal: RedemptionInfo, *, quantity: int | None = N
         return await refunds.approve(uow, shop.world.auditor.actor, proposed.id)
 
 
+async def two_lunches(shop: Shop) -> RedemptionInfo:
+    """An order of two lunches, accepted, under rules that allow two a day."""
+    items = copy.deepcopy(DEFAULT_POLICY["items"])
+    items["canteen"]["lunch_set"]["daily_limit"] = 2
+    await new_rules(shop.database, shop.world, items=items)
+    async with shop.database.unit_of_work(1) as uow:
+        command = Redeem(shop.elder.id, "canteen", "lunch_set", quantity=2)
+        ordered = await service.redeem(uow, shop.elder.actor, command)
+    await shop.work()
+    return await shop.look(ordered.id)
+
+
 async def freeze(shop: Shop) -> list[BatchInfo]:
     return await batches.freeze_batches(shop.database, 1, TODAY + timedelta(days=40))
 
@@ -64,11 +79,7 @@ async def balances(shop: Shop) -> list[int]:
 
 
 async def test_of_two_portions_one_is_paid_and_the_other_is_given_back(shop: Shop) -> None:
-    async with shop.database.unit_of_work(1) as uow:
-        ordered = await service.redeem(
-            uow, shop.elder.actor, Redeem(shop.elder.id, "canteen", "lunch_set", quantity=2)
-        )
-    await shop.work()
+    ordered = await two_lunches(shop)
     event = PartnerEvent(
         event_id=uuid4(),
         community_id=1,
@@ -132,7 +143,7 @@ async def test_a_refund_before_the_batch_stands_in_it_beside_its_capture(shop: S
 async def test_a_refund_after_the_batch_is_the_next_batchs_line_with_the_day_of_the_meal(shop: Shop) -> None:
     meal = await shop.served()
     (first,) = await freeze(shop)
-    shop.clock.set(shop.clock.now() + timedelta(days=3))
+    shop.clock.move_to(shop.clock.now() + timedelta(days=3))
     await refunded(shop, meal)
     assert await balances(shop) == [-LUNCH, LUNCH, 1_200]
     (second,) = await freeze(shop)
@@ -147,11 +158,7 @@ async def test_a_refund_after_the_batch_is_the_next_batchs_line_with_the_day_of_
 
 
 async def test_a_refund_of_one_portion_leaves_the_other_paid(shop: Shop) -> None:
-    async with shop.database.unit_of_work(1) as uow:
-        ordered = await service.redeem(
-            uow, shop.elder.actor, Redeem(shop.elder.id, "canteen", "lunch_set", quantity=2)
-        )
-    await shop.work()
+    ordered = await two_lunches(shop)
     await shop.hand_over(ordered.id)
     await shop.tell(ordered, "fulfilled")
     await shop.work()
