@@ -33,6 +33,7 @@ from api.http import (
     people,
     public_proofs,
     redemptions,
+    refunds,
     seals,
     settlement,
     settling,
@@ -143,6 +144,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
             audit.router,
             settlement.router,
             waiting_work.router,
+            refunds.router,
         ],
         before_request=require_json,
     )

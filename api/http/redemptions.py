@@ -56,7 +56,8 @@ class Redeem(Asked):
 class RedemptionAnswer(Told):
     """A redemption as it stands. ``voucher``: what the member shows at the counter.
 
-    ``cancelling``: a cancellation was asked for and the partner has not answered yet.
+    ``served``: how many of ``quantity`` were handed over. ``cancelling``: a cancellation was asked for and
+    the partner has not answered yet.
     """
 
     id: UUID
@@ -73,6 +74,7 @@ class RedemptionAnswer(Told):
     reason: str | None
     partner_reference: str | None
     captured_on: date | None
+    served: int | None
     cancelling: bool
     created_at: datetime
     updated_at: datetime

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated
@@ -13,11 +14,13 @@ from pydantic import ConfigDict
 
 from api.auth import may
 from api.dependencies import SignedIn, change, read
-from api.http.wire import PAGE_DEFAULT, AfterId, Asked, Digest, Limit, Told, text
+from api.http.wire import PAGE_DEFAULT, AfterId, Asked, Day, Digest, Limit, Told, text
+from api.idempotency import KEYED
 from pointsbank.domain.roles import READERS, STAFF, Actor
-from pointsbank.domain.settlement import DifferenceKind
+from pointsbank.domain.settlement import BatchState, DifferenceKind, LineKind
 from pointsbank.platform.database import UnitOfWork
 from services.settlement import batches, reconciliation
+from services.settlement.views import BatchInfo, BatchStanding
 
 RESOLUTION_MAX = 500
 
@@ -29,8 +32,28 @@ class DifferenceFilter(StrEnum):
     OPEN = "open"
 
 
+class SignatureAnswer(Told):
+    """One person's signature under a batch."""
+
+    signed_by: UUID
+    signed_at: datetime
+
+
+class PaymentAnswer(Told):
+    """That a batch was paid: the bank's reference and the local day."""
+
+    reference: str
+    paid_on: date
+    noted_by: UUID
+    noted_at: datetime
+
+
 class SettlementBatchAnswer(Told):
-    """A frozen batch. ``content_hash``: SHA-256 over its lines in order of redemption."""
+    """A frozen batch. ``content_hash``: SHA-256 over its lines by redemption and kind.
+
+    ``entry_number`` is null where captures and corrections come to nothing. ``state``: frozen, approved once
+    two have signed, then paid.
+    """
 
     id: UUID
     partner: str
@@ -41,7 +64,10 @@ class SettlementBatchAnswer(Told):
     milli_points: int
     fen: int
     content_hash: Digest
-    entry_number: int
+    entry_number: int | None
+    state: BatchState
+    signatures: list[SignatureAnswer]
+    payment: PaymentAnswer | None
 
 
 class SettlementBatchPage(Told):
@@ -52,15 +78,17 @@ class SettlementBatchPage(Told):
 
 
 class SettlementLineAnswer(Told):
-    """One redemption of a batch."""
+    """One line of a batch: a capture, or a correction below zero; ``service_date``: when it was served."""
 
     redemption_id: UUID
+    kind: LineKind
+    service_date: date
     milli_points: int
     fen: int
 
 
 class SettlementLinePage(Told):
-    """A batch's lines in order of redemption. ``next_after`` is null on the last page."""
+    """A batch's lines by redemption, of ``limit`` redemptions. ``next_after`` is null on the last page."""
 
     items: list[SettlementLineAnswer]
     next_after: UUID | None
@@ -120,6 +148,16 @@ class Resolve(Asked):
     resolution: Annotated[str, text(RESOLUTION_MAX)]
 
 
+class Paid(Asked):
+    """How a batch was paid. ``paid_on``: the local day."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"reference": "2026-11-0042", "paid_on": "2026-11-30"}]}
+    )
+    reference: Annotated[str, text(60)]
+    paid_on: Day
+
+
 @get("/settlement-batches", opt=may(*READERS), operation_id="list_settlement_batches")
 async def list_batches(
     request: SignedIn, after: AfterId = None, limit: Limit = PAGE_DEFAULT
@@ -127,12 +165,57 @@ async def list_batches(
     """List frozen batches, newest first."""
 
     async def work(uow: UnitOfWork, _actor: Actor) -> SettlementBatchPage:
-        items = [
-            SettlementBatchAnswer.of(batch) for batch in await batches.batches(uow, after=after, limit=limit)
-        ]
+        found = await batches.batches(uow, after=after, limit=limit)
+        standings = await batches.standings(uow, [batch.id for batch in found])
+        items = [_batch(batch, standings[batch.id]) for batch in found]
         return SettlementBatchPage(items=items, next_after=items[-1].id if len(items) == limit else None)
 
     return await read(request, work)
+
+
+def _batch(batch: BatchInfo, standing: BatchStanding) -> SettlementBatchAnswer:
+    return SettlementBatchAnswer(
+        **asdict(batch),
+        state=standing.state,
+        signatures=[SignatureAnswer.of(each) for each in standing.signatures],
+        payment=None if standing.payment is None else PaymentAnswer.of(standing.payment),
+    )
+
+
+@post(
+    "/settlement-batches/{batch_id:uuid}/sign",
+    opt=may(*READERS) | KEYED,
+    operation_id="sign_settlement_batch",
+    status_code=200,
+)
+async def sign(request: SignedIn, batch_id: FromPath[UUID]) -> Response[SettlementBatchAnswer]:
+    """Sign a batch. The second person who does approves it."""
+
+    async def work(uow: UnitOfWork, actor: Actor) -> SettlementBatchAnswer:
+        standing = await batches.sign(uow, actor, batch_id)
+        return _batch(await batches.batch(uow, batch_id), standing)
+
+    return await change(request, work)
+
+
+@post(
+    "/settlement-batches/{batch_id:uuid}/paid",
+    opt=may(*STAFF) | KEYED,
+    operation_id="note_settlement_batch_paid",
+    status_code=200,
+)
+async def paid(
+    request: SignedIn, batch_id: FromPath[UUID], data: JSONBody[Paid]
+) -> Response[SettlementBatchAnswer]:
+    """Note that an approved batch was paid."""
+
+    async def work(uow: UnitOfWork, actor: Actor) -> SettlementBatchAnswer:
+        standing = await batches.note_paid(
+            uow, actor, batch_id, reference=data.reference, paid_on=data.paid_on
+        )
+        return _batch(await batches.batch(uow, batch_id), standing)
+
+    return await change(request, work)
 
 
 @get(
@@ -148,9 +231,8 @@ async def list_lines(
     async def work(uow: UnitOfWork, _actor: Actor) -> SettlementLinePage:
         found = await batches.batch_lines(uow, batch_id, after=after, limit=limit)
         items = [SettlementLineAnswer.of(line) for line in found]
-        return SettlementLinePage(
-            items=items, next_after=items[-1].redemption_id if len(items) == limit else None
-        )
+        whole = len({item.redemption_id for item in items}) == limit
+        return SettlementLinePage(items=items, next_after=items[-1].redemption_id if whole else None)
 
     return await read(request, work)
 
@@ -209,6 +291,14 @@ async def resolve(
 
 router = Router(
     "/",
-    route_handlers=[list_batches, list_lines, list_reconciliations, list_differences, resolve],
+    route_handlers=[
+        list_batches,
+        list_lines,
+        sign,
+        paid,
+        list_reconciliations,
+        list_differences,
+        resolve,
+    ],
     tags=["settlement"],
 )

@@ -40,7 +40,15 @@ COMMUNITY_OWNER = UUID(int=0)
 FLOOR_NONE = -(2**62)
 """Floor of an account that may go below zero: unreachable, yet an integer, so that a floor always is one."""
 
-MAY_GO_BELOW_ZERO = frozenset({AccountKind.ISSUANCE, AccountKind.SUBSIDY_FUND})
+MAY_GO_BELOW_ZERO = frozenset(
+    {
+        AccountKind.ISSUANCE,
+        AccountKind.SUBSIDY_FUND,
+        AccountKind.PARTNER_EARNED,
+        AccountKind.PARTNER_RECEIVABLE,
+    }
+)
+"""What is issued or granted, and a partner's accounts until a refund of what was settled is corrected."""
 
 COMMODITIES: dict[AccountKind, frozenset[Commodity]] = {
     AccountKind.MEMBER_AVAILABLE: frozenset({Commodity.POINT}),

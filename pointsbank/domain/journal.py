@@ -69,8 +69,8 @@ REVERSIBLE = frozenset(
         EntryKind.ADJUSTMENT,
     }
 )
-"""Kinds that can be taken back. Holds and settlements have endings of their own: once captured, a meal was
-served and the partner is owed for it, so a refund is an adjustment. What expired is adjusted too."""
+"""Kinds that can be taken back by a decision. Holds and settlements have endings of their own, and a captured
+meal is taken back by a refund alone, which the partner's next batch corrects. What expired is adjusted."""
 
 
 @dataclass(eq=False)

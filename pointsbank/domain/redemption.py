@@ -9,7 +9,9 @@
      └──► cancelled
 
 A late word from the partner never undoes an ending: ``fulfilled``, ``refused``, ``cancelled`` and
-``lapsed`` are final.
+``lapsed`` are final. Of several portions some may be handed over: those are captured and the rest is given
+back. What was paid for a meal that was not as it should be is given back by a refund
+(:mod:`pointsbank.domain.refund`), and the redemption stays ``fulfilled``.
 """
 
 from __future__ import annotations
@@ -88,6 +90,16 @@ def hear(state: RedemptionState, word: PartnerWord) -> RedemptionState | None:
     if to in NEXT[state]:
         return to
     return RedemptionState.CANCELLED if to is RedemptionState.REFUSED else None
+
+
+def portion(total: int, *, quantity: int, served: int) -> int:
+    """Return what ``served`` of ``quantity`` cost, when all cost ``total`` (any whole unit, the same each).
+
+    Raises InvalidValue.
+    """
+    if not 1 <= served <= quantity:
+        raise InvalidValue(field="served", rule="within_order")
+    return total // quantity * served
 
 
 @dataclass(eq=False)

@@ -10,6 +10,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from pointsbank.domain import accounts, journal
+from pointsbank.domain.accounts import AccountCode
 from pointsbank.domain.journal import EntryKind, JournalEntry, Origin, SourceKind, Transfer
 from pointsbank.domain.points import Fen, MilliPoints
 
@@ -32,6 +33,41 @@ class Totals:
     fen: Fen = Fen(0)
 
 
+SIGNATURES = 2
+"""How many people sign a batch before it is paid."""
+
+
+class BatchState(StrEnum):
+    """How far a batch is. Its lines never change: ``frozen ──two signatures──► approved ──► paid``."""
+
+    FROZEN = "frozen"
+    APPROVED = "approved"
+    PAID = "paid"
+
+
+class LineKind(StrEnum):
+    """What a line of a batch is."""
+
+    CAPTURE = "capture"  # a redemption that was served
+    CORRECTION = "correction"  # a refund of one, below zero
+
+
+@dataclass(frozen=True, slots=True)
+class SettledLine:
+    """One line of a batch. service_date: the local day it was served for, of a correction too."""
+
+    redemption: UUID
+    kind: LineKind
+    service_date: date
+    milli_points: MilliPoints
+    fen: Fen
+
+    @property
+    def place(self) -> tuple[UUID, LineKind]:
+        """Where it stands among a batch's lines."""
+        return self.redemption, self.kind
+
+
 class DifferenceKind(StrEnum):
     """How the two books disagree about one redemption."""
 
@@ -51,8 +87,8 @@ class Difference:
     there: Line | None
 
 
-def totals(lines: Iterable[Line]) -> Totals:
-    """Return the sums over ``lines``."""
+def totals(lines: Iterable[Line | SettledLine]) -> Totals:
+    """Return the sums over ``lines``: of a batch less its corrections."""
     count = milli_points = fen = 0
     for line in lines:
         count += 1
@@ -61,11 +97,13 @@ def totals(lines: Iterable[Line]) -> Totals:
     return Totals(count, MilliPoints(milli_points), Fen(fen))
 
 
-def content_hash(lines: Iterable[Line]) -> bytes:
-    """Return SHA-256 over the lines, given in order of redemption: what a frozen batch is known by."""
+def content_hash(lines: Iterable[SettledLine]) -> bytes:
+    """Return SHA-256 over the lines, given in order of ``place``: what a frozen batch is known by."""
     digest = hashlib.sha256()
     for line in lines:
-        digest.update(f"{line.redemption}:{line.milli_points}:{line.fen}\n".encode())
+        digest.update(
+            f"{line.redemption}:{line.kind}:{line.service_date}:{line.milli_points}:{line.fen}\n".encode()
+        )
     return digest.digest()
 
 
@@ -78,17 +116,22 @@ def settlement_entry(
     sums: Totals,
     policy_version: int,
     at: datetime,
-) -> JournalEntry:
+) -> JournalEntry | None:
     """Return the one entry of a batch: its points end at the partner, its money becomes due.
 
-    sums: of one line or more. The system acts (the community itself); the partner is the subject.
+    sums: of one line or more; where corrections outweigh captures, points and money go the other way. None
+    if they come to nothing. The system acts (the community itself); the partner is the subject.
     """
-    moved = [Transfer(accounts.partner_earned(partner), accounts.partner_settled(partner), sums.milli_points)]
-    if sums.fen:
-        moved.append(Transfer(accounts.subsidy_fund(), accounts.partner_receivable(partner), sums.fen))
+    moved = [
+        _signed(accounts.partner_earned(partner), accounts.partner_settled(partner), sums.milli_points),
+        _signed(accounts.subsidy_fund(), accounts.partner_receivable(partner), sums.fen),
+    ]
+    transfers = [each for each in moved if each is not None]
+    if not transfers:
+        return None
     return journal.journal_entry(
         EntryKind.SETTLEMENT,
-        moved,
+        transfers,
         origin=Origin(
             source_kind=SourceKind.SETTLEMENT_BATCH,
             source_id=batch,
@@ -99,6 +142,13 @@ def settlement_entry(
         key=f"batch:{partner}:{business_date}:{sequence}",
         occurred_at=at,
     )
+
+
+def _signed(source: AccountCode, target: AccountCode, amount: int) -> Transfer | None:
+    """Return the transfer of an amount, from the target where it is below zero; None of nothing."""
+    if not amount:
+        return None
+    return Transfer(source, target, amount) if amount > 0 else Transfer(target, source, -amount)
 
 
 def reconcile(here: Iterable[Line], there: Iterable[Line]) -> Iterator[Difference]:

@@ -149,3 +149,9 @@ def _hold(row: HoldRow) -> Hold:
         state=HoldState(row.state),
         captured=MilliPoints(row.captured),
     )
+
+
+async def ended_by(uow: UnitOfWork, hold_id: UUID) -> int | None:
+    """Return the number of the entry that ended a hold; None while it is open."""
+    query = select(HoldRow.ended_by).where(HoldRow.community_id == uow.community_id, HoldRow.id == hold_id)
+    return (await uow.session.exec(query)).one()

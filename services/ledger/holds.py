@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from pointsbank.domain.hold import Hold
+from pointsbank.domain.errors import WrongState
+from pointsbank.domain.hold import Hold, HoldState
 from pointsbank.domain.journal import Origin, SourceKind
 from pointsbank.domain.points import MilliPoints
 from pointsbank.platform.database import UnitOfWork
 from services.ledger import hold_store, service
+from services.ledger.views import Recorded
 
 
 async def open_hold(uow: UnitOfWork, hold: Hold, origin: Origin) -> None:
@@ -70,6 +72,18 @@ async def expire_hold(uow: UnitOfWork, hold_id: UUID, *, actor: UUID) -> Hold:
     ended = await service.post(uow, entry)
     await hold_store.save(uow, expired, ended_by=ended.number)
     return expired
+
+
+async def refund_hold(uow: UnitOfWork, hold_id: UUID, *, amount: MilliPoints, actor: UUID) -> Recorded:
+    """Give ``amount`` of what a hold paid back to the member, once, for a refund that was decided.
+
+    Raises NotFound, WrongState (not captured, refunded before), InvalidValue.
+    """
+    hold = await lock_hold(uow, hold_id)
+    ended_by = await hold_store.ended_by(uow, hold_id)
+    if hold.state is not HoldState.CAPTURED or ended_by is None:
+        raise WrongState(what="hold", state=hold.state, action="refund")
+    return await service.refund(uow, ended_by, actor=actor, amount=amount)
 
 
 async def overdue_holds(

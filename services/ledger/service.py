@@ -331,6 +331,32 @@ async def reverse(
     return await post(uow, reversal(number, moved, origin=origin, occurred_at=uow.clock.now()))
 
 
+async def refund(uow: UnitOfWork, number: int, *, actor: UUID, amount: MilliPoints) -> Recorded:
+    """Take back ``amount`` milli-points of the capture ``number``, once: from the partner to the member.
+
+    For a refund that has been decided and is kept beside it. The lots that were spent come back with their
+    old days. actor: pseudonym of who decided. Raises NotFound, WrongState (no capture, refunded before),
+    InvalidValue.
+    """
+    original = await entry(uow, number)
+    paid = original.transfers[0]
+    if original.kind != EntryKind.CAPTURE:
+        raise WrongState(what="journal_entry", state="not_reversible", action="reverse")
+    if await store.reversed_by(uow, number) is not None:
+        raise WrongState(what="journal_entry", state="reversed", action="reverse")
+    if not 0 < amount <= paid.amount:
+        raise InvalidValue(field="amount", rule="within_entry")
+    origin = Origin(
+        source_kind=SourceKind.REDEMPTION,
+        source_id=original.source_id,
+        actor=actor,
+        subject=original.subject_ref,
+        policy_version=original.policy_version,
+    )
+    back = Transfer(paid.target, accounts.available(original.subject_ref), amount)
+    return await post(uow, reversal(number, [back], origin=origin, occurred_at=uow.clock.now()))
+
+
 def going_back(original: EntryInfo, amount: MilliPoints | None) -> list[Transfer]:
     """Return what a reversal of an entry moves; a gift's lots go back in one transfer.
 

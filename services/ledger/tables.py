@@ -76,7 +76,8 @@ class Account(BankTable, table=True):
         UniqueConstraint("community_id", "number", name="uq_accounts_number"),
         UniqueConstraint("community_id", "id", "number", "commodity", "floor", name="uq_accounts_balance_of"),
         CheckConstraint(
-            f"floor = CASE WHEN kind IN ('issuance', 'subsidy_fund') THEN {FLOOR_NONE} ELSE 0 END",
+            f"floor = CASE WHEN kind IN ('issuance', 'subsidy_fund', 'partner_earned', 'partner_receivable') "
+            f"THEN {FLOOR_NONE} ELSE 0 END",
             name="floor",
         ),
         CheckConstraint(

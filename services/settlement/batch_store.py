@@ -7,11 +7,12 @@ from datetime import date
 from uuid import UUID
 
 from pointsbank.domain.points import Fen, MilliPoints
-from pointsbank.domain.settlement import Line, Totals
+from pointsbank.domain.settlement import LineKind, SettledLine, Totals
 from pointsbank.platform.database import UnitOfWork
-from services.settlement.views import BatchInfo, BatchLine, PartnerInfo
+from services.settlement.views import BatchInfo, BatchLine, PartnerInfo, Payment, Signature
 
 FREEZE_LOCK = "settlement.freeze"
+SIGN_LOCK = "settlement.sign"
 
 BATCH_COLUMNS = """b.id, p.code AS partner, b.business_date, b.sequence, b.frozen_at, b.lines,
        b.milli_points, b.fen, b.content_hash, b.entry_number"""
@@ -26,28 +27,31 @@ async def lock_freezing(uow: UnitOfWork) -> None:
 
 
 async def unsettled_days(uow: UnitOfWork, through: date) -> list[tuple[PartnerInfo, date]]:
-    """Return partners and business days up to ``through`` with captures that are in no batch yet."""
+    """Return partners and business days up to ``through`` with captures or refunds in no batch yet."""
     connection = await uow.connection()
-    # Captures are counted against batches' lines: no history of lines is read, one index is.
+    # What is due is counted against batches' lines: no history of lines is read, indexes are.
     rows = await connection.fetch(
         """
-        SELECT p.id, p.code, p.name, c.captured_on
-          FROM (SELECT partner_id, captured_on, count(*) AS lines
-                  FROM bank.redemptions
-                 WHERE community_id = $1 AND captured_on <= $2
-                 GROUP BY partner_id, captured_on) c
+        SELECT p.id, p.code, p.name, c.day
+          FROM (SELECT partner_id, day, count(*) AS lines
+                  FROM (SELECT partner_id, captured_on AS day FROM bank.redemptions
+                         WHERE community_id = $1 AND captured_on <= $2
+                        UNION ALL
+                        SELECT partner_id, booked_on FROM bank.refunds
+                         WHERE community_id = $1 AND booked_on <= $2) due
+                 GROUP BY partner_id, day) c
           JOIN bank.partners p ON p.community_id = $1 AND p.id = c.partner_id
           LEFT JOIN (SELECT partner_id, business_date, sum(lines) AS lines
                        FROM bank.settlement_batches WHERE community_id = $1
                       GROUP BY partner_id, business_date) b
-                 ON b.partner_id = c.partner_id AND b.business_date = c.captured_on
+                 ON b.partner_id = c.partner_id AND b.business_date = c.day
          WHERE c.lines > coalesce(b.lines, 0)
-         ORDER BY c.captured_on, p.code
+         ORDER BY c.day, p.code
         """,
         uow.community_id,
         through,
     )
-    return [(PartnerInfo(row["id"], row["code"], row["name"]), row["captured_on"]) for row in rows]
+    return [(PartnerInfo(row["id"], row["code"], row["name"]), row["day"]) for row in rows]
 
 
 async def unsettled_lines(
@@ -56,32 +60,52 @@ async def unsettled_lines(
     day: date,
     *,
     among: Sequence[UUID] | None = None,
-    after: UUID | None = None,
+    after: tuple[UUID, LineKind] | None = None,
     limit: int,
-) -> list[Line]:
-    """Return captures of a partner's day that are in no batch yet, in order of redemption.
+) -> list[SettledLine]:
+    """Return a partner's captures of a day and the refunds booked on it that are in no batch yet, by place.
 
-    among: of these only, None for all. after: only later ones.
+    among: of captures these only, None for all. after: only later ones.
     """
     connection = await uow.connection()
     rows = await connection.fetch(
         """
-        SELECT r.id, r.milli_points, r.fen
-          FROM bank.redemptions r
-         WHERE r.community_id = $1 AND r.partner_id = $2 AND r.captured_on = $3 AND r.state = 'fulfilled'
-           AND NOT EXISTS (SELECT FROM bank.settlement_lines l
-                            WHERE l.community_id = $1 AND l.redemption_id = r.id)
-           AND ($5::uuid[] IS NULL OR r.id = ANY ($5)) AND ($6::uuid IS NULL OR r.id > $6)
-         ORDER BY r.id LIMIT $4
+        SELECT d.redemption_id, d.kind, d.service_date, d.milli_points, d.fen
+          FROM (SELECT r.id AS redemption_id, 'capture' AS kind, r.captured_on AS service_date,
+                       r.milli_points / r.quantity * r.served AS milli_points,
+                       r.fen / r.quantity * r.served AS fen
+                  FROM bank.redemptions r
+                 WHERE r.community_id = $1 AND r.partner_id = $2 AND r.captured_on = $3
+                   AND r.state = 'fulfilled' AND ($5::uuid[] IS NULL OR r.id = ANY ($5))
+                UNION ALL
+                SELECT u.redemption_id, 'correction', u.service_date, -u.milli_points, -u.fen
+                  FROM bank.refunds u
+                 WHERE u.community_id = $1 AND u.partner_id = $2 AND u.booked_on = $3
+                   AND u.state = 'approved') d
+         WHERE NOT EXISTS (SELECT FROM bank.settlement_lines l
+                            WHERE l.community_id = $1 AND l.redemption_id = d.redemption_id
+                              AND l.kind = d.kind)
+           AND ($6::uuid IS NULL OR (d.redemption_id, d.kind) > ($6, $7::text))
+         ORDER BY d.redemption_id, d.kind LIMIT $4
         """,
         uow.community_id,
         partner_id,
         day,
         limit,
         among,
-        after,
+        None if after is None else after[0],
+        None if after is None else after[1].value,
     )
-    return [Line(row["id"], MilliPoints(row["milli_points"]), Fen(row["fen"])) for row in rows]
+    return [
+        SettledLine(
+            row["redemption_id"],
+            LineKind(row["kind"]),
+            row["service_date"],
+            MilliPoints(row["milli_points"]),
+            Fen(row["fen"]),
+        )
+        for row in rows
+    ]
 
 
 async def next_sequence(uow: UnitOfWork, partner_id: UUID, day: date) -> int:
@@ -104,12 +128,12 @@ async def insert_batch(
     partner_id: UUID,
     business_date: date,
     sequence: int,
-    lines: Sequence[Line],
+    lines: Sequence[SettledLine],
     sums: Totals,
     content_hash: bytes,
-    entry_number: int,
+    entry_number: int | None,
 ) -> None:
-    """Write a batch and its lines. Its entry must be posted."""
+    """Write a batch and its lines. Its entry must be posted; None where they come to nothing."""
     connection = await uow.connection()
     await connection.execute(
         """
@@ -131,13 +155,17 @@ async def insert_batch(
     )
     await connection.execute(
         """
-        INSERT INTO bank.settlement_lines (community_id, redemption_id, batch_id, milli_points, fen)
-        SELECT $1, u.redemption, $2, u.milli_points, u.fen
-          FROM unnest($3::uuid[], $4::bigint[], $5::bigint[]) AS u(redemption, milli_points, fen)
+        INSERT INTO bank.settlement_lines (community_id, redemption_id, kind, batch_id, service_date,
+                                           milli_points, fen)
+        SELECT $1, u.redemption, u.kind, $2, u.service_date, u.milli_points, u.fen
+          FROM unnest($3::uuid[], $4::text[], $5::date[], $6::bigint[], $7::bigint[])
+               AS u(redemption, kind, service_date, milli_points, fen)
         """,
         uow.community_id,
         batch_id,
         [line.redemption for line in lines],
+        [line.kind.value for line in lines],
+        [line.service_date for line in lines],
         [line.milli_points for line in lines],
         [line.fen for line in lines],
     )
@@ -165,17 +193,87 @@ async def batches(
 
 
 async def batch_lines(uow: UnitOfWork, batch_id: UUID, *, after: UUID | None, limit: int) -> list[BatchLine]:
-    """Return a batch's lines in order of redemption."""
+    """Return a batch's lines by place, of ``limit`` redemptions at most."""
     connection = await uow.connection()
     rows = await connection.fetch(
         """
-        SELECT redemption_id, milli_points, fen FROM bank.settlement_lines
-         WHERE community_id = $1 AND batch_id = $2 AND ($3::uuid IS NULL OR redemption_id > $3)
-         ORDER BY redemption_id LIMIT $4
+        SELECT l.redemption_id, l.kind, l.service_date, l.milli_points, l.fen
+          FROM (SELECT DISTINCT redemption_id FROM bank.settlement_lines
+                 WHERE community_id = $1 AND batch_id = $2 AND ($3::uuid IS NULL OR redemption_id > $3)
+                 ORDER BY redemption_id LIMIT $4) page
+          JOIN bank.settlement_lines l ON l.community_id = $1 AND l.batch_id = $2
+                                      AND l.redemption_id = page.redemption_id
+         ORDER BY l.redemption_id, l.kind
         """,
         uow.community_id,
         batch_id,
         after,
         limit,
     )
-    return [BatchLine(**row) for row in rows]
+    return [BatchLine(**{**row, "kind": LineKind(row["kind"])}) for row in rows]
+
+
+async def signatures(uow: UnitOfWork, batch_ids: Sequence[UUID]) -> list[Signature]:
+    """Return the signatures under batches, in order of batch and time."""
+    connection = await uow.connection()
+    rows = await connection.fetch(
+        """
+        SELECT batch_id, signed_by, signed_at FROM bank.settlement_signatures
+         WHERE community_id = $1 AND batch_id = ANY ($2::uuid[]) ORDER BY batch_id, signed_at, signed_by
+        """,
+        uow.community_id,
+        batch_ids,
+    )
+    return [Signature(**row) for row in rows]
+
+
+async def insert_signature(uow: UnitOfWork, batch_id: UUID, signed_by: UUID) -> None:
+    """Write a signature under a batch."""
+    connection = await uow.connection()
+    await connection.execute(
+        "INSERT INTO bank.settlement_signatures (community_id, batch_id, signed_by, signed_at)"
+        " VALUES ($1, $2, $3, $4)",
+        uow.community_id,
+        batch_id,
+        signed_by,
+        uow.clock.now(),
+    )
+
+
+async def payments(uow: UnitOfWork, batch_ids: Sequence[UUID]) -> dict[UUID, Payment]:
+    """Return how batches were paid, by batch."""
+    connection = await uow.connection()
+    rows = await connection.fetch(
+        """
+        SELECT batch_id, reference, paid_on, noted_by, noted_at FROM bank.settlement_payments
+         WHERE community_id = $1 AND batch_id = ANY ($2::uuid[])
+        """,
+        uow.community_id,
+        batch_ids,
+    )
+    return {row["batch_id"]: Payment(**row) for row in rows}
+
+
+async def insert_payment(
+    uow: UnitOfWork, batch_id: UUID, *, reference: str, paid_on: date, noted_by: UUID
+) -> None:
+    """Write that a batch was paid."""
+    connection = await uow.connection()
+    await connection.execute(
+        "INSERT INTO bank.settlement_payments"
+        " (community_id, batch_id, reference, paid_on, noted_by, noted_at) VALUES ($1, $2, $3, $4, $5, $6)",
+        uow.community_id,
+        batch_id,
+        reference,
+        paid_on,
+        noted_by,
+        uow.clock.now(),
+    )
+
+
+async def lock_batch(uow: UnitOfWork, batch_id: UUID) -> None:
+    """Let one signing or paying of a batch go at a time, until the unit of work ends."""
+    connection = await uow.connection()
+    await connection.execute(
+        "SELECT pg_advisory_xact_lock(hashtextextended($1, $2))", f"{SIGN_LOCK}:{batch_id}", uow.community_id
+    )

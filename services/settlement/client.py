@@ -93,13 +93,17 @@ Amount = Annotated[int, Meta(ge=-(2**53), le=2**53)]
 
 
 class OrderAnswer(msgspec.Struct, frozen=True):
-    """Where an order stands at the partner. reason, partner_reference: cut to ``KEPT_LENGTH_MAX``."""
+    """Where an order stands at the partner. reason, partner_reference: cut to ``KEPT_LENGTH_MAX``.
+
+    fulfilled_quantity: how many were handed over, where the partner says so.
+    """
 
     redemption_id: UUID
     status: PartnerWord
     partner_reference: str | None = None
     reason: str | None = None
     fulfilled_at: datetime | None = None
+    fulfilled_quantity: Annotated[int, Meta(ge=1)] | None = None
 
     def __post_init__(self) -> None:
         """Keep of the partner's words what there is room for: they must not stop what the answer decides."""

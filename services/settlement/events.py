@@ -32,7 +32,7 @@ BACK_MAX = timedelta(days=400)
 
 
 class PartnerEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a partner says has happened. fulfilled_quantity: the whole order's, or 0."""
+    """What a partner says has happened. fulfilled_quantity: how many were handed over, or 0."""
 
     event_id: UUID
     community_id: Annotated[int, Meta(ge=1, le=2**31 - 1)]
@@ -95,15 +95,16 @@ async def take_event(uow: UnitOfWork, event: PartnerEvent) -> bool:
     if (
         known is not None
         and event.type is PartnerWord.FULFILLED
-        and event.fulfilled_quantity != known.quantity
+        and not 1 <= event.fulfilled_quantity <= known.quantity
     ):
-        raise InvalidValue(field="fulfilled_quantity", rule="whole_order")
+        raise InvalidValue(field="fulfilled_quantity", rule="within_order")
     new = await store.insert_event(
         uow,
         partner_id=said_by.id,
         event_id=event.event_id,
         redemption_id=event.redemption_id,
         kind=event.type.value,
+        quantity=event.fulfilled_quantity if event.type is PartnerWord.FULFILLED else None,
         occurred_at=event.occurred_at,
     )
     if known is None:

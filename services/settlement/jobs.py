@@ -255,4 +255,5 @@ async def _hear(uow: UnitOfWork, answer: OrderAnswer, *, said_by: UUID) -> None:
         said_by=said_by,
         reference=answer.partner_reference,
         reason=answer.reason,
+        served=answer.fulfilled_quantity,
     )

@@ -7,6 +7,7 @@ comparison no longer sees is shown as ``vanished``, which is a reason to give.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from uuid import UUID
 
@@ -55,7 +56,8 @@ async def compare_day(
         key=lambda line: line.redemption,
     )
     listed = [line.redemption for line in there]
-    await _capture_listed(database, community_id, client.partner, listed)
+    served = {each.redemption_id: each.quantity for each in statement}
+    await _capture_listed(database, community_id, client.partner, served)
     async with database.unit_of_work(community_id) as uow:
         partner = await service.partner(uow, client.partner)
         # What was captured while the statement was on its way is the next comparison's.
@@ -100,14 +102,23 @@ async def _keep(
     return kept
 
 
-async def _capture_listed(database: Database, community_id: int, code: str, listed: list[UUID]) -> None:
+async def _capture_listed(
+    database: Database, community_id: int, code: str, listed: Mapping[UUID, int]
+) -> None:
+    """Capture what the partner lists as handed over and is still under way here. listed: how many, by id."""
     async with database.unit_of_work(community_id) as uow:
         partner = await service.partner(uow, code)
-        under_way = await comparison_store.still_open(uow, partner.id, listed)
+        under_way = await comparison_store.still_open(uow, partner.id, list(listed))
     for redemption_id in under_way:
         try:
             async with database.unit_of_work(community_id) as uow:
-                await service.hear(uow, redemption_id, PartnerWord.FULFILLED, said_by=partner.id)
+                await service.hear(
+                    uow,
+                    redemption_id,
+                    PartnerWord.FULFILLED,
+                    said_by=partner.id,
+                    served=listed[redemption_id],
+                )
         except Exception as error:  # the comparison goes on, and names it as a difference
             log.error("capture_failed", redemption=str(redemption_id), error=outbox.describe(error))
 

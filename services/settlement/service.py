@@ -222,13 +222,16 @@ async def hear(
     said_by: UUID,
     reference: str | None = None,
     reason: str | None = None,
+    served: int | None = None,
 ) -> RedemptionInfo:
     """Do what a partner's word says: capture, void, or note the acceptance. Twice does it once.
 
-    said_by: the partner whose word it is. reason: why it was refused. A word that comes after the redemption
-    has ended changes nothing here; if the partner still means to serve what we have called off, it is told so
-    again. A hold whose time had passed when we were told is given back even if the meal was served:
-    reconciliation names it. Raises NotFound, InvalidValue (another partner's redemption).
+    said_by: the partner whose word it is. reason: why it was refused. served: how many of the order were
+    handed over, None for what its event said, or all; what they cost is captured and the rest given back. A
+    word that comes after the redemption has ended changes nothing here; if the partner still means to serve
+    what we have called off, it is told so again. A hold whose time had passed when we were told is given back
+    even if the meal was served: reconciliation names it. Raises NotFound, InvalidValue (another partner's
+    redemption, more than was ordered).
     """
     held = await _known(uow, redemption_id, lock=True)
     if held.partner_id != said_by:
@@ -243,12 +246,17 @@ async def hear(
         if word is PartnerWord.REFUSED and held.state is RedemptionState.REFUSED and held.reason is None:
             await store.change(uow, redemption_id, reason=reason)
         return await _known(uow, redemption_id)
+    handed_over: int | None = None
     if to is RedemptionState.FULFILLED:
+        handed_over = (
+            served or await store.told_quantity(uow, held.id, partner_id=held.partner_id) or held.quantity
+        )
+        paid = rules.portion(held.milli_points, quantity=held.quantity, served=handed_over)
         try:
             await ledger_holds.capture_hold(
                 uow,
                 redemption_id,
-                amount=MilliPoints(held.milli_points),
+                amount=MilliPoints(paid),
                 actor=held.partner_id,
                 told_at=await store.told_at(uow, redemption_id, partner_id=held.partner_id, word=word),
             )
@@ -263,6 +271,7 @@ async def hear(
         reason=reason if to in ENDED else held.reason,
         partner_reference=reference or held.partner_reference,
         captured_on=held.business_date if to is RedemptionState.FULFILLED else None,
+        served=handed_over,
     )
     return await _known(uow, redemption_id)
 
@@ -297,6 +306,11 @@ async def cancellation_refused(uow: UnitOfWork, redemption_id: UUID) -> Redempti
     if held.cancelling:
         await store.change(uow, redemption_id, reason=None)
     return await _known(uow, redemption_id)
+
+
+async def locked_redemption(uow: UnitOfWork, redemption_id: UUID) -> RedemptionInfo:
+    """Return a redemption to the system itself, locked until the unit of work ends. Raises NotFound."""
+    return await _known(uow, redemption_id, lock=True)
 
 
 async def known_redemption(uow: UnitOfWork, redemption_id: UUID) -> RedemptionInfo:

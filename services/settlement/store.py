@@ -97,6 +97,7 @@ def _values(uow: UnitOfWork, new: NewRedemption) -> dict[str, Any]:
         "reason": None,
         "partner_reference": None,
         "captured_on": new.captured_on,
+        "served": new.quantity if new.captured_on is not None else None,
         "created_at": new.at,
         "updated_at": new.at,
     }
@@ -243,6 +244,7 @@ async def insert_event(
     event_id: UUID,
     redemption_id: UUID,
     kind: str,
+    quantity: int | None,
     occurred_at: datetime,
 ) -> bool:
     """Keep a partner's event; False when it was kept before."""
@@ -254,6 +256,7 @@ async def insert_event(
             event_id=event_id,
             redemption_id=redemption_id,
             kind=kind,
+            quantity=quantity,
             occurred_at=occurred_at,
             received_at=uow.clock.now(),
         )
@@ -274,6 +277,22 @@ async def told_at(
         PartnerEvent.kind == word.value,
     )
     return (await uow.session.exec(query)).one()
+
+
+async def told_quantity(uow: UnitOfWork, redemption_id: UUID, *, partner_id: UUID) -> int | None:
+    """Return how many a partner's first event of the hand-over said there were; None: it said nothing."""
+    query = (
+        select(PartnerEvent.quantity)
+        .where(
+            PartnerEvent.community_id == uow.community_id,
+            PartnerEvent.redemption_id == redemption_id,
+            PartnerEvent.partner_id == partner_id,
+            PartnerEvent.kind == PartnerWord.FULFILLED.value,
+        )
+        .order_by(col(PartnerEvent.received_at), col(PartnerEvent.event_id))
+        .limit(1)
+    )
+    return (await uow.session.exec(query)).first()
 
 
 async def _codes(uow: UnitOfWork) -> dict[UUID, str]:
@@ -297,6 +316,7 @@ def _info(row: Redemption, codes: Mapping[UUID, str]) -> RedemptionInfo:
         reason=row.reason,
         partner_reference=row.partner_reference,
         captured_on=row.captured_on,
+        served=row.served,
         created_at=row.created_at,
         updated_at=row.updated_at,
     )

@@ -9,9 +9,11 @@ from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, UniqueCo
 from sqlmodel import Field
 
 from pointsbank.domain.circuit import CircuitState
+from pointsbank.domain.decision import DecisionState
 from pointsbank.domain.partner import PartnerCode
 from pointsbank.domain.redemption import RedemptionState
-from pointsbank.domain.settlement import DifferenceKind
+from pointsbank.domain.refund import RefundReason
+from pointsbank.domain.settlement import DifferenceKind, LineKind
 from pointsbank.platform.tables import BankTable, belongs_to, bigint, in_community, moment, one_of, word
 
 
@@ -27,7 +29,10 @@ class Partner(BankTable, table=True):
 
 
 class Redemption(BankTable, table=True):
-    """Points on their way to a meal. The hold of the same id holds them."""
+    """Points on their way to a meal. The hold of the same id holds them.
+
+    served: how many of ``quantity`` were handed over, at the same price each; the rest was given back.
+    """
 
     __tablename__ = "redemptions"
     __table_args__ = (
@@ -39,6 +44,10 @@ class Redemption(BankTable, table=True):
         CheckConstraint("quantity > 0", name="quantity"),
         CheckConstraint("milli_points > 0 AND fen >= 0", name="amounts"),
         CheckConstraint("(state = 'fulfilled') = (captured_on IS NOT NULL)", name="captured"),
+        CheckConstraint(
+            "(state = 'fulfilled') = (served IS NOT NULL) AND served BETWEEN 1 AND quantity", name="served"
+        ),
+        CheckConstraint("milli_points % quantity = 0 AND fen % quantity = 0", name="price"),
         UniqueConstraint("community_id", "partner_id", "business_date", "voucher"),
         Index("ix_redemptions_member", "community_id", "member_id", "business_date"),
         Index("ix_redemptions_state", "community_id", "state", "created_at"),
@@ -59,12 +68,69 @@ class Redemption(BankTable, table=True):
     reason: str | None = word(60, default=None, nullable=True)
     partner_reference: str | None = word(60, default=None, nullable=True)
     captured_on: date | None = Field(default=None)
+    served: int | None = Field(default=None)
     created_at: datetime = moment()
     updated_at: datetime = moment()
 
 
+class Refund(BankTable, table=True):
+    """What was paid for a served order given back, whole or in part: proposed by one, decided by another.
+
+    service_date: the day it was served for. booked_on: the local day of its entry, ``entry_number``, and
+    the first whose batch corrects it.
+    """
+
+    __tablename__ = "refunds"
+    __table_args__ = (
+        belongs_to("redemptions", "redemption_id"),
+        belongs_to("partners", "partner_id"),
+        belongs_to("people", "proposed_by"),
+        belongs_to("people", "decided_by"),
+        one_of("reason", RefundReason),
+        one_of("state", DecisionState),
+        CheckConstraint("milli_points > 0 AND fen >= 0", name="amounts"),
+        CheckConstraint(
+            "(state = 'proposed') = (decided_by IS NULL) AND (decided_by IS NULL) = (decided_at IS NULL)",
+            name="decided",
+        ),
+        CheckConstraint("decided_by <> proposed_by", name="two_people"),
+        CheckConstraint(
+            "(state = 'approved') = (entry_number IS NOT NULL)"
+            " AND (entry_number IS NULL) = (booked_on IS NULL)",
+            name="booked",
+        ),
+        UniqueConstraint("community_id", "entry_number"),
+        Index(
+            "uq_refunds_standing",
+            "community_id",
+            "redemption_id",
+            unique=True,
+            postgresql_where=text("state <> 'refused'"),
+        ),
+        Index("ix_refunds_booked", "community_id", "partner_id", "booked_on", "id"),
+    )
+    community_id: int = Field(primary_key=True)
+    id: UUID = Field(primary_key=True)
+    redemption_id: UUID
+    partner_id: UUID
+    milli_points: int = bigint()
+    fen: int = bigint()
+    service_date: date
+    reason: str = word()
+    state: str = word(default=DecisionState.PROPOSED)
+    proposed_by: UUID
+    proposed_at: datetime = moment()
+    decided_by: UUID | None = Field(default=None)
+    decided_at: datetime | None = moment(nullable=True, default=None)
+    booked_on: date | None = Field(default=None)
+    entry_number: int | None = Field(default=None, sa_type=BigInteger, nullable=True)
+
+
 class PartnerEvent(BankTable, table=True):
-    """An event a partner sent: kept once, so that a repeat changes nothing."""
+    """An event a partner sent: kept once, so that a repeat changes nothing.
+
+    quantity: how many were handed over, where the event says so.
+    """
 
     __tablename__ = "partner_events"
     __table_args__ = (
@@ -76,6 +142,7 @@ class PartnerEvent(BankTable, table=True):
     event_id: UUID = Field(primary_key=True)
     redemption_id: UUID
     kind: str = word()
+    quantity: int | None = Field(default=None)
     occurred_at: datetime = moment()
     received_at: datetime = moment()
 
@@ -92,7 +159,10 @@ class PartnerNonce(BankTable, table=True):
 
 
 class SettlementBatch(BankTable, table=True):
-    """What was captured at one partner up to a cut, frozen: written once, never changed."""
+    """What was captured at one partner up to a cut, frozen: written once, never changed.
+
+    entry_number: None where captures and corrections come to nothing.
+    """
 
     __tablename__ = "settlement_batches"
     __table_args__ = (
@@ -102,6 +172,7 @@ class SettlementBatch(BankTable, table=True):
         CheckConstraint("lines > 0", name="lines"),
         CheckConstraint("sequence > 0", name="sequence"),
         CheckConstraint("length(content_hash) = 32", name="hash"),
+        CheckConstraint("(entry_number IS NULL) = (milli_points = 0 AND fen = 0)", name="entry"),
     )
     community_id: int = Field(primary_key=True)
     id: UUID = Field(primary_key=True)
@@ -113,23 +184,58 @@ class SettlementBatch(BankTable, table=True):
     milli_points: int = bigint()
     fen: int = bigint()
     content_hash: bytes = Field(sa_type=LargeBinary)
-    entry_number: int = Field(sa_type=BigInteger)
+    entry_number: int | None = Field(default=None, sa_type=BigInteger, nullable=True)
 
 
 class SettlementLine(BankTable, table=True):
-    """One captured redemption in its one batch."""
+    """One captured redemption, or the correction of one, in its one batch. Corrections are below zero."""
 
     __tablename__ = "settlement_lines"
     __table_args__ = (
         belongs_to("settlement_batches", "batch_id"),
         belongs_to("redemptions", "redemption_id"),
         Index("ix_settlement_lines_batch", "community_id", "batch_id", "redemption_id"),
+        CheckConstraint(
+            "CASE kind WHEN 'capture' THEN milli_points > 0 AND fen >= 0"
+            " WHEN 'correction' THEN milli_points < 0 AND fen <= 0 ELSE false END",
+            name="kind",
+        ),
     )
     community_id: int = Field(primary_key=True)
     redemption_id: UUID = Field(primary_key=True)
+    kind: str = word(primary_key=True, default=LineKind.CAPTURE)
     batch_id: UUID
+    service_date: date
     milli_points: int = bigint()
     fen: int = bigint()
+
+
+class SettlementSignature(BankTable, table=True):
+    """One person's signature under a frozen batch; it is paid once two have signed."""
+
+    __tablename__ = "settlement_signatures"
+    __table_args__ = (belongs_to("settlement_batches", "batch_id"), belongs_to("people", "signed_by"))
+    community_id: int = Field(primary_key=True)
+    batch_id: UUID = Field(primary_key=True)
+    signed_by: UUID = Field(primary_key=True)
+    signed_at: datetime = moment()
+
+
+class SettlementPayment(BankTable, table=True):
+    """That a batch was paid: the bank's reference and the day, noted once."""
+
+    __tablename__ = "settlement_payments"
+    __table_args__ = (
+        belongs_to("settlement_batches", "batch_id"),
+        belongs_to("people", "noted_by"),
+        CheckConstraint("reference <> ''", name="reference"),
+    )
+    community_id: int = Field(primary_key=True)
+    batch_id: UUID = Field(primary_key=True)
+    reference: str = word(60)
+    paid_on: date
+    noted_by: UUID
+    noted_at: datetime = moment()
 
 
 class Reconciliation(BankTable, table=True):

@@ -8,9 +8,11 @@ from enum import StrEnum
 from uuid import UUID
 
 from pointsbank.domain.circuit import CircuitState
+from pointsbank.domain.decision import DecisionState
 from pointsbank.domain.errors import DomainError
 from pointsbank.domain.redemption import RedemptionState
-from pointsbank.domain.settlement import DifferenceKind
+from pointsbank.domain.refund import RefundReason
+from pointsbank.domain.settlement import SIGNATURES, BatchState, DifferenceKind, LineKind
 
 CANCEL_ASKED = "cancel_asked"
 """Reason of a redemption whose cancellation the partner has still to answer."""
@@ -38,7 +40,10 @@ class ItemInfo:
 
 @dataclass(frozen=True, slots=True)
 class RedemptionInfo:
-    """A redemption as it stands. partner: its code; voucher: what the member shows at the counter."""
+    """A redemption as it stands. partner: its code; voucher: what the member shows at the counter.
+
+    served: how many of ``quantity`` were handed over; None until then.
+    """
 
     id: UUID
     member_id: UUID
@@ -55,6 +60,7 @@ class RedemptionInfo:
     reason: str | None
     partner_reference: str | None
     captured_on: date | None
+    served: int | None
     created_at: datetime
     updated_at: datetime
 
@@ -98,7 +104,10 @@ class RedemptionOutcome:
 
 @dataclass(frozen=True, slots=True)
 class BatchInfo:
-    """A frozen settlement batch. content_hash: SHA-256 over its lines in order of redemption."""
+    """A frozen settlement batch. content_hash: SHA-256 over its lines by place.
+
+    entry_number: None where its lines come to nothing.
+    """
 
     id: UUID
     partner: str
@@ -109,16 +118,73 @@ class BatchInfo:
     milli_points: int
     fen: int
     content_hash: bytes
-    entry_number: int
+    entry_number: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class BatchLine:
-    """One redemption of a batch."""
+    """One line of a batch: a capture, or a correction below zero, with the day it was served for."""
 
     redemption_id: UUID
+    kind: LineKind
+    service_date: date
     milli_points: int
     fen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """One person's signature under a batch."""
+
+    batch_id: UUID
+    signed_by: UUID
+    signed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """That a batch was paid: the bank's reference and the local day."""
+
+    batch_id: UUID
+    reference: str
+    paid_on: date
+    noted_by: UUID
+    noted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BatchStanding:
+    """How far a batch is: who has signed it, and how it was paid."""
+
+    signatures: tuple[Signature, ...]
+    payment: Payment | None
+
+    @property
+    def state(self) -> BatchState:
+        """Frozen, signed by two, or paid."""
+        if self.payment is not None:
+            return BatchState.PAID
+        return BatchState.APPROVED if len(self.signatures) >= SIGNATURES else BatchState.FROZEN
+
+
+@dataclass(frozen=True, slots=True)
+class RefundInfo:
+    """A refund as it stands. service_date: the day it was served for; booked_on: of its entry."""
+
+    id: UUID
+    redemption_id: UUID
+    partner: str
+    milli_points: int
+    fen: int
+    service_date: date
+    reason: RefundReason
+    state: DecisionState
+    proposed_by: UUID
+    proposed_at: datetime
+    decided_by: UUID | None
+    decided_at: datetime | None
+    booked_on: date | None
+    entry_number: int | None
 
 
 @dataclass(frozen=True, slots=True)

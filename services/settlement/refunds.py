@@ -1,0 +1,126 @@
+"""Refunds: what was paid for a served order given back to its member, proposed by one and decided by another.
+
+The points come back at once, by an entry that takes the capture back; what the partner is owed is corrected
+by its next batch, which keeps the day of the meal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from pointsbank.domain import refund as rules
+from pointsbank.domain.decision import ConcernsOneself, DecisionState, require_decider
+from pointsbank.domain.errors import NotFound, WrongState
+from pointsbank.domain.points import MilliPoints
+from pointsbank.domain.refund import RefundReason
+from pointsbank.domain.roles import READERS, Actor, Role
+from pointsbank.platform.database import UnitOfWork
+from pointsbank.platform.ids import uuid7
+from services.ledger import holds as ledger_holds
+from services.people import service as people
+from services.settlement import refund_store, service
+from services.settlement.views import RefundInfo
+
+PAGE_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeRefund:
+    """What a coordinator proposes. quantity: of how many portions the price goes back; None: of all."""
+
+    redemption_id: UUID
+    reason: RefundReason
+    quantity: int | None = None
+
+
+async def propose(uow: UnitOfWork, actor: Actor, command: ProposeRefund) -> RefundInfo:
+    """Propose to give back what a served order cost, by a coordinator whom it does not concern.
+
+    Raises NotAllowed, NotFound, WrongState (not served; a refund stands already), InvalidValue,
+    ConcernsOneself.
+    """
+    actor.require(Role.COORDINATOR, action="propose_refund")
+    held = await service.known_redemption(uow, command.redemption_id)
+    if held.member_id == actor.person_id:
+        raise ConcernsOneself
+    milli_points, fen = rules.amounts(
+        held.state,
+        milli_points=held.milli_points,
+        fen=held.fen,
+        quantity=held.quantity,
+        served=held.served or 0,
+        returned=command.quantity,
+    )
+    refund_id = uuid7()
+    if not await refund_store.insert(
+        uow,
+        refund_id,
+        held,
+        milli_points=milli_points,
+        fen=fen,
+        reason=command.reason,
+        proposed_by=actor.person_id,
+    ):
+        raise WrongState(what="redemption", state="refund_proposed", action="refund")
+    return await refund(uow, refund_id)
+
+
+async def approve(uow: UnitOfWork, actor: Actor, refund_id: UUID) -> RefundInfo:
+    """Approve what somebody else proposed: the points go back in the same commit.
+
+    Raises NotAllowed, NotFound, WrongState (decided before), SecondPersonNeeded, ConcernsOneself.
+    """
+    found = await _deciding(uow, actor, refund_id)
+    entry = await ledger_holds.refund_hold(
+        uow, found.redemption_id, amount=MilliPoints(found.milli_points), actor=actor.ledger_ref
+    )
+    await refund_store.decide(
+        uow,
+        refund_id,
+        DecisionState.APPROVED,
+        decided_by=actor.person_id,
+        booked_on=await people.local_today(uow),
+        entry_number=entry.number,
+    )
+    return await refund(uow, refund_id)
+
+
+async def refuse(uow: UnitOfWork, actor: Actor, refund_id: UUID) -> RefundInfo:
+    """Refuse what somebody else proposed: nothing moves. Raises as :func:`approve`."""
+    await _deciding(uow, actor, refund_id)
+    await refund_store.decide(uow, refund_id, DecisionState.REFUSED, decided_by=actor.person_id)
+    return await refund(uow, refund_id)
+
+
+async def refund(uow: UnitOfWork, refund_id: UUID) -> RefundInfo:
+    """Return one refund. Raises NotFound."""
+    found = await refund_store.refund(uow, refund_id)
+    if found is None:
+        raise NotFound(what="refund")
+    return found
+
+
+async def refunds(
+    uow: UnitOfWork, *, state: DecisionState | None = None, after: UUID | None = None, limit: int = 50
+) -> list[RefundInfo]:
+    """Return refunds in order of proposal. after: the last id of the page before."""
+    return await refund_store.refunds(uow, state=state, after=after, limit=max(1, min(limit, PAGE_MAX)))
+
+
+async def refunds_of(uow: UnitOfWork, redemption_id: UUID) -> list[RefundInfo]:
+    """Return a redemption's refunds in order of proposal, the refused ones too."""
+    return await refund_store.refunds_of(uow, redemption_id)
+
+
+async def _deciding(uow: UnitOfWork, actor: Actor, refund_id: UUID) -> RefundInfo:
+    """Return a refund that the actor may decide, its redemption locked before it."""
+    actor.require(*READERS, action="decide_refund")
+    known = await refund(uow, refund_id)
+    held = await service.locked_redemption(uow, known.redemption_id)
+    found = await refund_store.refund(uow, refund_id, lock=True)
+    assert found is not None
+    require_decider(
+        found.state, proposed_by=found.proposed_by, decider=actor.person_id, member=held.member_id
+    )
+    return found
