@@ -28,6 +28,7 @@ from api.http import (
     feedback,
     giving,
     matching,
+    meals,
     partners,
     people,
     redemptions,
@@ -45,6 +46,7 @@ from pointsbank.platform.database import Database
 from pointsbank.platform.queue import Queue
 from pointsbank.platform.readiness import schema_revision
 from pointsbank.platform.settings import Settings
+from services.settlement.client import open_partners
 from services.settlement.events import partner_secrets
 
 API_PATH = "/api/v1"
@@ -94,14 +96,16 @@ def _open(
         queue = Queue(settings.redis_url.get_secret_value()) if settings.redis_url else None
         if queue is not None:
             database.wake = queue.wake
-        app.state.desk = Desk(
-            database=database,
-            settings=settings,
-            head=migrations.head(MIGRATIONS),
-            partner_secrets=partner_secrets(settings),
-        )
         try:
-            yield
+            async with open_partners(settings) as partners:
+                app.state.desk = Desk(
+                    database=database,
+                    settings=settings,
+                    head=migrations.head(MIGRATIONS),
+                    partner_secrets=partner_secrets(settings),
+                    partners=partners,
+                )
+                yield
         finally:
             await database.close()
             if queue is not None:
@@ -135,6 +139,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
             availability.router,
             fairness.router,
             redemptions.router,
+            meals.router,
             giving.router,
             decisions.router,
             books.router,

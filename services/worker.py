@@ -35,6 +35,8 @@ from services.settlement import jobs as settlement_jobs
 from services.settlement import service as redemptions
 from services.settlement import settling
 from services.settlement.client import Partners, open_partners
+from services.settlement.meals import feedback
+from services.settlement.meals import jobs as meal_jobs
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +57,9 @@ RECONNECT_SECONDS = 2.0
 JOBS_END_SECONDS_MAX = 2.0
 STOP_SECONDS_MAX = 4.0
 
-ASKS_A_PARTNER = frozenset({redemptions.REQUEST, redemptions.CANCEL, redemptions.INTRODUCE})
+ASKS_A_PARTNER = frozenset(
+    {redemptions.REQUEST, redemptions.CANCEL, redemptions.INTRODUCE, feedback.RATE, feedback.COMPLAIN}
+)
 """Topics whose handlers wait for another house; all others are done with our own database."""
 
 CommunityWork = Callable[[int], Awaitable[object]]
@@ -67,7 +71,10 @@ class WorkerProcess:
     def __init__(self, settings: Settings, database: Database, partners: Partners, redis_url: str) -> None:
         self._database = database
         self._redis_url = redis_url
-        self._handlers: Mapping[str, Handler] = settlement_jobs.handlers(database, partners)
+        self._handlers: Mapping[str, Handler] = {
+            **settlement_jobs.handlers(database, partners),
+            **meal_jobs.handlers(database, partners),
+        }
         self._stopping = asyncio.Event()
         self._rounds: list[tuple[float, str, CommunityWork]] = [
             (settings.sweep_seconds, "outbox", self._sweep(Topics(ASKS_A_PARTNER, others=True))),
@@ -98,6 +105,21 @@ class WorkerProcess:
                 settings.batch_seconds,
                 "expire",
                 lambda community: ledger_jobs.expire_lots(database, community),
+            ),
+            (
+                settings.sweep_seconds,
+                "runs",
+                lambda community: meal_jobs.read_runs(database, partners, community),
+            ),
+            (
+                settings.batch_seconds,
+                "answers",
+                lambda community: meal_jobs.read_answers(database, partners, community),
+            ),
+            (
+                settings.batch_seconds,
+                "standing",
+                lambda community: meal_jobs.order_standing(database, community),
             ),
             (settings.batch_seconds, "forget", self._in_one_commit(_forget)),
         ]

@@ -233,6 +233,7 @@ async def insert_event(
     redemption_id: UUID,
     kind: str,
     occurred_at: datetime,
+    outcome: str | None = None,
 ) -> bool:
     """Keep a partner's event; False when it was kept before."""
     added = await uow.session.exec(
@@ -244,6 +245,7 @@ async def insert_event(
             redemption_id=redemption_id,
             kind=kind,
             occurred_at=occurred_at,
+            outcome=outcome,
             received_at=uow.clock.now(),
         )
         .on_conflict_do_nothing()

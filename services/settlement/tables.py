@@ -75,6 +75,7 @@ class PartnerEvent(BankTable, table=True):
     event_id: UUID = Field(primary_key=True)
     redemption_id: UUID
     kind: str = word()
+    outcome: str | None = word(default=None, nullable=True)
     occurred_at: datetime = moment()
     received_at: datetime = moment()
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from pointsbank.domain.errors import DomainError
 from pointsbank.domain.redemption import RedemptionState
 from pointsbank.domain.settlement import DifferenceKind
+from services.settlement.meals.views import MealOrderInfo
 
 CANCEL_ASKED = "cancel_asked"
 """Reason of a redemption whose cancellation the partner has still to answer."""
@@ -37,7 +38,10 @@ class ItemInfo:
 
 @dataclass(frozen=True, slots=True)
 class RedemptionInfo:
-    """A redemption as it stands. partner: its code; voucher: what the member shows at the counter."""
+    """A redemption as it stands. partner: its code; voucher: what the member shows at the counter.
+
+    meal: how a meal is wanted, where it was asked for.
+    """
 
     id: UUID
     member_id: UUID
@@ -56,6 +60,7 @@ class RedemptionInfo:
     captured_on: date | None
     created_at: datetime
     updated_at: datetime
+    meal: MealOrderInfo | None = None
 
     @property
     def cancelling(self) -> bool:

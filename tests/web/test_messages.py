@@ -37,6 +37,7 @@ from pointsbank.domain.free_hours import ExceptionKind
 from pointsbank.domain.grid import GridDistance
 from pointsbank.domain.help_request import RequestState
 from pointsbank.domain.journal import EntryKind, InsufficientPoints, SourceKind
+from pointsbank.domain.meals import SCORE_MAX, SCORE_MIN, Diet, Meal, Mode, Tag
 from pointsbank.domain.pairing.plan import How, Smallest
 from pointsbank.domain.pairing.rules import Blocked
 from pointsbank.domain.pairing.value import Term
@@ -112,6 +113,11 @@ FAMILIES: dict[str, list[str]] = {
     "source.": list(SourceKind),
     "visit_state.": list(VisitState),
     "voucher.next.": list(RedemptionState),
+    "diet.": list(Diet),
+    "meal.": list(Meal),
+    "mode.": list(Mode),
+    "score.": [str(score) for score in range(SCORE_MIN, SCORE_MAX + 1)],
+    "tag.": list(Tag),
 }
 """Keys that a template puts together from a word: prefix → every word that can follow."""
 
