@@ -8,11 +8,11 @@ from uuid import UUID
 
 from litestar import Response, Router, get, post, put
 from litestar.params import FromPath, JSONBody, QueryParameter
+from pydantic import ConfigDict
 
 from api.auth import SIGNED_IN
 from api.dependencies import CREATED, SignedIn, change, desk, read
 from api.http.wire import Asked, Code, Day, Told, WholeNumber
-from api.idempotency import KEYED
 from pointsbank.domain.meals import SCORE_MAX, SCORE_MIN, Diet, Meal, Mode
 from pointsbank.domain.roles import Actor
 from pointsbank.platform.database import UnitOfWork
@@ -45,12 +45,14 @@ class MenuAnswer(Told):
 class RateMeal(Asked):
     """One tap: 1 (poor), 2 or 3 (good)."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"score": 3}]})
     score: Annotated[int, WholeNumber(SCORE_MIN, SCORE_MAX)]
 
 
 class ComplainOfMeal(Asked):
     """What was wrong with a meal."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"complaint": "饭是凉的"}]})
     complaint: str
 
 
@@ -69,6 +71,19 @@ class MealFeedbackAnswer(Told):
 class AskStanding(Asked):
     """The same meal again and again. ``member_id``: yourself unless named; ``weekdays``: 0 for Monday."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "item": "lunch_set",
+                    "weekdays": [0, 1, 2, 3, 4],
+                    "first": "2026-03-09",
+                    "until": "2026-06-30",
+                    "mode": "delivery",
+                }
+            ]
+        }
+    )
     member_id: UUID | None = None
     item: Code
     weekdays: list[Annotated[int, WholeNumber(0, 6)]]
@@ -81,6 +96,7 @@ class AskStanding(Asked):
 class SkipDay(Asked):
     """A day to leave out."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"day": "2026-03-10"}]})
     day: Day
 
 
@@ -127,7 +143,7 @@ async def menu(
     return MenuAnswer(day=day, reachable=found is not None, dishes=dishes)
 
 
-@put("/redemptions/{redemption_id:uuid}/rating", opt=SIGNED_IN | KEYED, operation_id="rate_meal")
+@put("/redemptions/{redemption_id:uuid}/rating", opt=SIGNED_IN, operation_id="rate_meal")
 async def rate(
     request: SignedIn, redemption_id: FromPath[UUID], data: JSONBody[RateMeal]
 ) -> Response[MealFeedbackAnswer]:
@@ -141,7 +157,7 @@ async def rate(
 
 @post(
     "/redemptions/{redemption_id:uuid}/complaint",
-    opt=SIGNED_IN | KEYED,
+    opt=SIGNED_IN,
     operation_id="complain_of_meal",
     status_code=CREATED,
 )
@@ -156,7 +172,7 @@ async def complain(
     return await change(request, work, status=CREATED)
 
 
-@post("/standing-orders", opt=SIGNED_IN | KEYED, operation_id="ask_standing_order", status_code=CREATED)
+@post("/standing-orders", opt=SIGNED_IN, operation_id="ask_standing_order", status_code=CREATED)
 async def ask(request: SignedIn, data: JSONBody[AskStanding]) -> Response[StandingAnswer]:
     """Order a meal for every named weekday; each day's points are held some days before."""
 
@@ -191,7 +207,7 @@ async def standing_orders(
 
 @post(
     "/standing-orders/{standing_id:uuid}/skip",
-    opt=SIGNED_IN | KEYED,
+    opt=SIGNED_IN,
     operation_id="skip_standing_day",
     status_code=200,
 )
@@ -208,7 +224,7 @@ async def skip(
 
 @post(
     "/standing-orders/{standing_id:uuid}/end",
-    opt=SIGNED_IN | KEYED,
+    opt=SIGNED_IN,
     operation_id="end_standing_order",
     status_code=200,
 )
