@@ -8,13 +8,12 @@ from datetime import date, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Table, func, literal, select, tuple_, update
+from sqlalchemy import Table, func, literal, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from pointsbank.platform.database import UnitOfWork
-from services.canteen.rules import Allergen, Meal, MealDetails, Rules, Tag
+from services.canteen.rules import Allergen, Meal, Rules, Tag
 from services.canteen.tables import dish_photos, dishes, lines, menu, points, rule_books, sittings
-from services.partnerkit.redemption import Order, Reason
 from services.partnerkit.store import execute
 
 ONE_POINT, ONE_POINT_NAME = "main", "长者饭堂"
@@ -165,7 +164,7 @@ async def set_menu(
     )
     named = dict(portions)
     standing = await execute(
-        uow.session, select(lines.c.dish).where(*_equal(lines, at)).order_by(lines.c.dish).with_for_update()
+        uow.session, select(lines.c.dish).where(*equal(lines, at)).order_by(lines.c.dish).with_for_update()
     )
     for dish in sorted({*named, *standing.scalars()}):
         many = named.get(dish, 0)
@@ -287,86 +286,8 @@ async def copy_days(uow: UnitOfWork, first: date, to: date, *, days: int) -> int
     return copied.rowcount
 
 
-async def take_dish(uow: UnitOfWork, order: Order, details: MealDetails, meal: str) -> Reason | None:
-    """Take an order's portions of its sitting and its dish, or return why not (something may be taken)."""
-    found = await execute(
-        uow.session,
-        select(dishes.c.item).where(dishes.c.community_id == uow.community_id, dishes.c.code == details.dish),
-    )
-    if found.scalar_one_or_none() != order.item:
-        return Reason.NOT_ON_MENU
-    at = _sitting(uow, order, details, meal)
-    for table, key in ((sittings, at), (lines, {**at, "dish": details.dish})):
-        standing = await execute(
-            uow.session,
-            select(table.c.capacity - table.c.taken, table.c.capacity)
-            .where(*_equal(table, key))
-            .with_for_update(),
-        )
-        row = standing.one_or_none()
-        if row is None or row[1] == 0:
-            return Reason.NOT_ON_MENU
-        if row[0] < order.quantity:
-            return Reason.SOLD_OUT
-        await execute(
-            uow.session,
-            update(table).where(*_equal(table, key)).values(taken=table.c.taken + order.quantity),
-        )
-    return None
-
-
-async def give_back_dish(uow: UnitOfWork, order: Order, details: MealDetails) -> None:
-    """Free an order's portions of its sitting and its dish."""
-    meal = (await meals(uow))[order.item]
-    at = _sitting(uow, order, details, meal)
-    for table, key in ((sittings, at), (lines, {**at, "dish": details.dish})):
-        await execute(
-            uow.session,
-            update(table).where(*_equal(table, key)).values(taken=table.c.taken - order.quantity),
-        )
-
-
-async def lock_dishes(uow: UnitOfWork, orders: Sequence[Order]) -> None:
-    """Lock the sittings, then the menu lines, that several orders took of."""
-    taken = [order for order in orders if order.details is not None and order.details.dish is not None]
-    if not taken:
-        return
-    by_item = await meals(uow)
-    keys = {
-        (order.business_date, by_item[order.item], order.details.point or ONE_POINT, order.details.dish)
-        for order in taken
-    }
-    of_sitting = sittings.c.business_date, sittings.c.meal, sittings.c.point
-    of_line = lines.c.business_date, lines.c.meal, lines.c.point, lines.c.dish
-    await execute(
-        uow.session,
-        select(sittings.c.taken)
-        .where(
-            sittings.c.community_id == uow.community_id,
-            tuple_(*of_sitting).in_(sorted({key[:3] for key in keys})),
-        )
-        .order_by(*of_sitting)
-        .with_for_update(),
-    )
-    await execute(
-        uow.session,
-        select(lines.c.taken)
-        .where(lines.c.community_id == uow.community_id, tuple_(*of_line).in_(sorted(keys)))
-        .order_by(*of_line)
-        .with_for_update(),
-    )
-
-
-def _sitting(uow: UnitOfWork, order: Order, details: MealDetails, meal: str) -> dict[str, Any]:
-    return {
-        "community_id": uow.community_id,
-        "business_date": order.business_date,
-        "meal": meal,
-        "point": details.point or ONE_POINT,
-    }
-
-
-def _equal(table: Table, key: dict[str, Any]) -> list[Any]:
+def equal(table: Table, key: dict[str, Any]) -> list[Any]:
+    """Return the conditions that the named columns have the given values."""
     return [table.c[name] == value for name, value in key.items()]
 
 

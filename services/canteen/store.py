@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from pointsbank.domain.errors import InvalidValue
 from pointsbank.platform.database import UnitOfWork
-from services.canteen import menu_store
+from services.canteen import menu_store, portion_store
 from services.canteen.menu_store import ONE_POINT, ONE_POINT_NAME
 from services.canteen.rules import Meal, MealDetails, closes_at, sum_of
 from services.canteen.tables import TABLES, days, menu
@@ -98,7 +98,7 @@ class CanteenSupply:
         # is refused must have taken nothing.
         held = await uow.session.begin_nested()
         refused = (
-            await menu_store.take_dish(uow, order, details, terms["meal"])
+            await portion_store.take_dish(uow, order, details, terms["meal"])
             if await self._take_day(uow, order)
             else Reason.SOLD_OUT
         )
@@ -124,7 +124,7 @@ class CanteenSupply:
         """Free the order's portions."""
         await execute(uow.session, self._day(uow, order).values(taken=days.c.taken - order.quantity))
         if order.details is not None and order.details.dish is not None:
-            await menu_store.give_back_dish(uow, order, order.details)
+            await portion_store.give_back_dish(uow, order, order.details)
 
     async def lock(self, uow: UnitOfWork, orders: Sequence[Order]) -> None:
         """Lock the days, then the sittings, then the menu lines of several orders, each in order of key."""
@@ -139,7 +139,7 @@ class CanteenSupply:
             .order_by(days.c.item, days.c.business_date)
             .with_for_update(),
         )
-        await menu_store.lock_dishes(uow, orders)
+        await portion_store.lock_dishes(uow, orders)
 
     async def set_terms(self, uow: UnitOfWork, code: str, terms: Terms) -> None:
         """Set a dish's terms; days already begun never fall below what was taken. Raises InvalidValue."""
