@@ -19,6 +19,7 @@ from api.web import (
     orders,
     pairing,
     settling,
+    standing,
     volunteer,
 )
 
@@ -30,6 +31,7 @@ web_router = Router(
         *asking.ROUTES,
         *family.ROUTES,
         *orders.ROUTES,
+        *standing.ROUTES,
         *volunteer.ROUTES,
         *availability.ROUTES,
         *coordinator.ROUTES,

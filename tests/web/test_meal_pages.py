@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from api.app import create_app
 from pointsbank.platform.settings import Settings
+from services.settlement.meals import jobs as meal_jobs
 from tests.shops import TODAY, Shop, open_shop
 from tests.web.conftest import Site, Visit
 
@@ -90,4 +91,25 @@ async def test_an_elder_chooses_a_dish_has_it_brought_and_rates_it_with_one_tap(
         == "true"
     )
     assert visit.outside == []
+    await context.close()
+
+
+async def test_an_elder_orders_a_lunch_for_every_weekday_and_sees_what_became_of_each_day(
+    open_site: Site, shop: Shop, browser: Browser
+) -> None:
+    context = await browser.new_context(locale="zh-CN", viewport={"width": 360, "height": 740})
+    visit = Visit(open_site, context, await context.new_page())
+    await visit.sign_in(shop.elder)
+    await visit.go("/standing")
+    await visit.page.locator("select[name=item]").select_option("lunch_set")
+    await visit.page.get_by_role("button", name="就这样订").click()
+    await visit.page.wait_for_url("**done=ordered")
+    assert await meal_jobs.order_standing(shop.database, 1) == 2
+    await visit.go("/standing")
+    told = await visit.page.inner_text("main")
+    assert told.count("已订好") == 2
+    assert await visit.page.evaluate("document.documentElement.scrollWidth") == 360
+    await visit.page.get_by_role("button", name="不再订了").click()
+    await visit.page.wait_for_url("**done=order_cancelled")
+    assert "不再订了" not in await visit.page.inner_text("main")
     await context.close()

@@ -24,6 +24,7 @@ from api.web.asking import WHO
 from api.web.availability import PARTS_OF_DAY
 from api.web.orders import REASONS
 from api.web.pages import DONE, TEMPLATES
+from api.web.standing import PROBLEMS
 from api.web.words import catalogues
 from pointsbank.domain.accounts import AccountKind, Commodity
 from pointsbank.domain.asked_time import Slot
@@ -118,6 +119,8 @@ FAMILIES: dict[str, list[str]] = {
     "mode.": list(Mode),
     "score.": [str(score) for score in range(SCORE_MIN, SCORE_MAX + 1)],
     "tag.": list(Tag),
+    "standing.problem.": sorted({*PROBLEMS, "other"}),
+    "standing.weekday.": [str(day) for day in range(7)],
 }
 """Keys that a template puts together from a word: prefix → every word that can follow."""
 
