@@ -9,6 +9,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from pointsbank.platform import migrations
 from pointsbank.platform.clock import FixedClock
 from tests.partners.kitchen import (
     FISH,
@@ -184,3 +185,21 @@ async def test_orders_nobody_came_for_give_their_dishes_back_when_the_day_is_ove
 async def test_the_station_takes_no_details(station: Platform) -> None:
     answer = await station.place(item="water_rest_pack", milli_points=2_000, fen=300, details={})
     assert (answer.status_code, answer.json()["field"]) == (422, "details")
+
+
+async def test_orders_of_a_menu_survive_the_way_down_and_up_again(
+    serving: Platform, canteen_url_db: str
+) -> None:
+    await order_dish(serving)
+    await order_dish(serving, "nothing")
+    scripts = "services.canteen:migrations"
+    await asyncio.to_thread(migrations.downgrade, canteen_url_db, scripts, "0001")
+    connection = await asyncpg.connect(canteen_url_db)
+    try:
+        told = await connection.fetch("SELECT status, reason FROM canteen.redemptions ORDER BY status")
+        assert [tuple(row) for row in told] == [("accepted", None), ("refused", "closed")]
+        await asyncio.to_thread(migrations.upgrade, canteen_url_db, scripts)
+        assert await connection.fetchval("SELECT code FROM canteen.points") == "main"
+    finally:
+        await connection.close()
+    assert await asyncio.to_thread(migrations.check, canteen_url_db, scripts) == []
