@@ -29,6 +29,7 @@ from api.http import (
     giving,
     liability,
     matching,
+    meals,
     partners,
     people,
     public_proofs,
@@ -49,6 +50,7 @@ from pointsbank.platform.database import Database
 from pointsbank.platform.queue import Queue
 from pointsbank.platform.readiness import schema_revision
 from pointsbank.platform.settings import Settings
+from services.settlement.client import open_partners
 from services.settlement.events import partner_secrets
 
 API_PATH = "/api/v1"
@@ -98,14 +100,16 @@ async def _open(app: Litestar) -> AsyncIterator[None]:
     queue = Queue(settings.redis_url.get_secret_value()) if settings.redis_url else None
     if queue is not None:
         database.wake = queue.wake
-    app.state.desk = Desk(
-        database=database,
-        settings=settings,
-        head=migrations.head(MIGRATIONS),
-        partner_secrets=partner_secrets(settings),
-    )
     try:
-        yield
+        async with open_partners(settings) as partners:
+            app.state.desk = Desk(
+                database=database,
+                settings=settings,
+                head=migrations.head(MIGRATIONS),
+                partner_secrets=partner_secrets(settings),
+                partners=partners,
+            )
+            yield
     finally:
         await database.close()
         if queue is not None:
@@ -136,6 +140,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
             availability.router,
             fairness.router,
             redemptions.router,
+            meals.router,
             giving.router,
             decisions.router,
             books.router,

@@ -21,6 +21,7 @@ from api.idempotency import REPLAYED_HEADER, claim_of, once
 from pointsbank.domain.roles import Actor
 from pointsbank.platform.database import Database, UnitOfWork
 from pointsbank.platform.settings import Settings
+from services.settlement.client import Partners
 
 Answer = TypeVar("Answer", bound=BaseModel)
 Work = Callable[[UnitOfWork, Actor], Awaitable[Answer]]
@@ -46,12 +47,14 @@ class Desk:
     """What this process stands on.
 
     head: the revision the schema must be at. partner_secrets: what partners sign with, by their code.
+    partners: who can be asked while somebody waits, never inside a unit of work.
     """
 
     database: Database
     settings: Settings
     head: str
     partner_secrets: Mapping[str, str]
+    partners: Partners
 
 
 def desk(connection: ASGIConnection[Any, Any, Any, Any]) -> Desk:

@@ -15,6 +15,7 @@ from seeds import past, settlers
 from seeds import today as living
 from seeds.geography import TIMEZONE, geography
 from seeds.history import Past, local, station_visits, weeks_before
+from seeds.menus import write_menus
 from seeds.oddities import plant_oddities
 from seeds.partners import Doors, PartnerAddresses, open_doors
 from seeds.residents import population
@@ -42,7 +43,7 @@ async def build_demo_world(
     community's local day; the past before it is the same for the same seed. progress: called with a step's
     name (``ground``, ``people``, ``weeks``, ``today``), what is done and what there is.
     Raises ValueError for a day that has not come, WorldFailed when a service refuses a seed,
-    PartnerUnavailable or StationRefused when a partner does not answer as agreed.
+    PartnerUnavailable, CanteenRefused or StationRefused when a partner does not answer as agreed.
     """
     if today > local_date(datetime.now(UTC), TIMEZONE):
         raise ValueError("today: a day that has not come")
@@ -66,6 +67,7 @@ async def _build(world: World, drawn: Past, doors: Doors, weeks: list[tuple[date
     await settlers.settle_ground(world)
     await settlers.settle_people(world)
     await past.introduce(world, doors.partners)
+    await write_menus(doors.canteen, today)
     for number, days in enumerate(weeks):
         world.progress("weeks", number, len(weeks))
         last = days is weeks[-1]

@@ -27,6 +27,10 @@ class StationRefused(RuntimeError):
     """The station would not take its visitors; the message says why."""
 
 
+class CanteenRefused(RuntimeError):
+    """The canteen would not take its menu; the message says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class PartnerAddresses:
     """Where the partners answer, and the secrets shared with them."""
@@ -43,6 +47,7 @@ class Doors:
 
     partners: Partners
     station: StationDoor
+    canteen: CanteenDoor
 
 
 class StationDoor:
@@ -71,6 +76,28 @@ class StationDoor:
             )
 
 
+class CanteenDoor:
+    """The canteen's kitchen: dishes are written down and menus set as its staff would."""
+
+    def __init__(self, http: httpx.AsyncClient, url: str, secret: str) -> None:
+        self._http = http
+        self._url = url.rstrip("/")
+        self._secret = secret
+
+    @stamina.retry(on=httpx.TransportError, attempts=5, timeout=SECONDS_MAX)
+    async def send(self, method: str, path: str, body: dict[str, Any]) -> None:
+        """Send one signed call. Raises CanteenRefused, httpx.TransportError."""
+        content = msgspec.json.encode({"community_id": COMMUNITY_ID, **body})
+        url = httpx.URL(self._url + path)
+        headers = sign(
+            self._secret, PLATFORM_KEY, method, url.raw_path.decode(), content, at=datetime.now(UTC)
+        )
+        headers["Content-Type"] = "application/json"
+        answer = await self._http.request(method, url, content=content, headers=headers)
+        if not answer.is_success:
+            raise CanteenRefused(f"the canteen refused its menu: {answer.status_code} {answer.text[:200]}")
+
+
 @asynccontextmanager
 async def open_doors(at: PartnerAddresses) -> AsyncIterator[Doors]:
     """Yield the doors of both partners."""
@@ -85,4 +112,5 @@ async def open_doors(at: PartnerAddresses) -> AsyncIterator[Doors]:
                 }
             ),
             StationDoor(http, at.station_url, at.station_secret),
+            CanteenDoor(http, at.canteen_url, at.canteen_secret),
         )

@@ -36,6 +36,8 @@ from services.settlement import jobs as settlement_jobs
 from services.settlement import service as redemptions
 from services.settlement import settling
 from services.settlement.client import Partners, open_partners
+from services.settlement.meals import feedback
+from services.settlement.meals import jobs as meal_jobs
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +64,9 @@ STOP_SECONDS_MAX = 4.0
 MOVES_AT_ONCE, ASKS_AT_ONCE = 32, 8
 """Intents under way in one process: those that only move points share their commits, the others wait."""
 
-ASKS_A_PARTNER = frozenset({redemptions.REQUEST, redemptions.CANCEL, redemptions.INTRODUCE})
+ASKS_A_PARTNER = frozenset(
+    {redemptions.REQUEST, redemptions.CANCEL, redemptions.INTRODUCE, feedback.RATE, feedback.COMPLAIN}
+)
 """Topics whose handlers wait for another house; all others are done with our own database."""
 
 CommunityWork = Callable[[int], Awaitable[object]]
@@ -75,7 +79,10 @@ class WorkerProcess:
         self._database = database
         self._redis_url = redis_url
         self._gathered = settlement_jobs.gathering(database)
-        handlers = settlement_jobs.handlers(database, partners, self._gathered)
+        handlers = {
+            **settlement_jobs.handlers(database, partners, self._gathered),
+            **meal_jobs.handlers(database, partners),
+        }
         asking = Topics(ASKS_A_PARTNER)
         self._moves = Lane(database, handlers, replace(asking, others=True), at_once=MOVES_AT_ONCE)
         self._asks = Lane(database, handlers, asking, at_once=ASKS_AT_ONCE)
@@ -111,6 +118,21 @@ class WorkerProcess:
                 settings.batch_seconds,
                 "expire",
                 lambda community: ledger_jobs.expire_lots(database, community),
+            ),
+            (
+                settings.sweep_seconds,
+                "runs",
+                lambda community: meal_jobs.read_runs(database, partners, community),
+            ),
+            (
+                settings.batch_seconds,
+                "answers",
+                lambda community: meal_jobs.read_answers(database, partners, community),
+            ),
+            (
+                settings.batch_seconds,
+                "standing",
+                lambda community: meal_jobs.order_standing(database, community),
             ),
             (settings.batch_seconds, "forget", self._in_one_commit(_forget)),
         ]

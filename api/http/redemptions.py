@@ -14,6 +14,7 @@ from api.auth import SIGNED_IN
 from api.dependencies import CREATED, SignedIn, change, read
 from api.http.wire import PAGE_DEFAULT, AfterId, Asked, Code, Day, Limit, Told, WholeNumber
 from api.idempotency import KEYED
+from pointsbank.domain.meals import Diet, MealWish, Mode
 from pointsbank.domain.redemption import RedemptionState
 from pointsbank.domain.roles import READERS, Actor
 from pointsbank.platform.database import UnitOfWork
@@ -41,7 +42,10 @@ class ItemPage(Told):
 
 
 class Redeem(Asked):
-    """What a member wants. ``member_id``: yourself unless named; ``business_date``: today unless named."""
+    """What a member wants. ``member_id``: yourself unless named; ``business_date``: today unless named.
+
+    ``dish``, ``point``: of the day's menu (``/menu``); ``mode``, ``diet``: how a meal is wanted.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"partner": "canteen", "item": "lunch", "quantity": 1}]}
@@ -51,6 +55,16 @@ class Redeem(Asked):
     item: Code
     quantity: Annotated[int, WholeNumber(1, QUANTITY_MAX)] = 1
     business_date: Day | None = None
+    mode: Mode | None = None
+    dish: Code | None = None
+    point: Code | None = None
+    diet: Diet | None = None
+
+    def wish(self) -> MealWish | None:
+        """Return how the meal is wanted; None when nothing is said of it."""
+        if not (self.mode or self.dish or self.point or self.diet):
+            return None
+        return MealWish(self.mode or Mode.DINE_IN, self.dish, self.point, self.diet)
 
 
 class RedemptionAnswer(Told):
@@ -114,6 +128,7 @@ async def redeem(request: SignedIn, data: JSONBody[Redeem]) -> Response[Redempti
             item=data.item,
             quantity=data.quantity,
             business_date=data.business_date,
+            meal=data.wish(),
         )
         return RedemptionAnswer.of(await settlement.redeem(uow, actor, command))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import Any
@@ -12,34 +13,44 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 
 from api.auth import may
-from api.dependencies import SignedIn
-from api.web.forms import do_once, kept_key, read_form
+from api.dependencies import SignedIn, desk
+from api.web.forms import Work, do_once, kept_key, read_form
 from api.web.pages import page
 from api.web.visitor import Visitor, visit
 from pointsbank.domain import accounts
 from pointsbank.domain.accounts import Commodity
 from pointsbank.domain.errors import DomainError
-from pointsbank.domain.redemption import NEXT, RedemptionState
+from pointsbank.domain.meals import SCORE_MAX, SCORE_MIN, Diet, MealWish, Mode, Tag
+from pointsbank.domain.partner import PartnerCode
+from pointsbank.domain.redemption import AHEAD_DAYS_MAX, NEXT, RedemptionState
 from pointsbank.domain.roles import Actor, Role
 from pointsbank.platform.database import UnitOfWork
 from services.ledger import lots
 from services.ledger import service as ledger
 from services.settlement import service as settlement
+from services.settlement.meals import feedback, menus
+from services.settlement.meals.views import DishInfo
 from services.settlement.service import Redeem
 
 MEMBERS = may(Role.ELDER, Role.VOLUNTEER, Role.COORDINATOR)
 EXPIRING_SHOWN = 6
 MONTH = re.compile(r"(20\d{2})-(0[1-9]|1[0-2])")
-REASONS = frozenset({"sold_out", "unknown_item", "closed", "price_differs"})
+REASONS = frozenset({"sold_out", "unknown_item", "closed", "price_differs", "late", "not_on_menu"})
 """Why a partner refuses an order; each has words."""
 
 
 @get("/order", opt=MEMBERS, include_in_schema=False)
 async def order(request: SignedIn) -> Response[str]:
-    """Show what points buy, or the chosen item to check."""
-    chosen = request.query_params.get("partner", ""), request.query_params.get("item", "")
+    """Show what points buy and what the canteen cooks on a day, or what was chosen to check."""
+    query = request.query_params
+    chosen = query.get("partner", ""), query.get("item", "")
+    async with visit(request) as (_, visitor):
+        today = visitor.words.today
+    day = _order_day(query.get("day", ""), today)
+    served = await menus.menu_of(desk(request).partners, request.auth.community_id, day)
+    dish = _picked(served, query)
     async with visit(request) as (uow, visitor):
-        return await show_order(request, uow, visitor, chosen)
+        return await show_order(request, uow, visitor, chosen, day=day, served=served, dish=dish)
 
 
 async def show_order(
@@ -48,9 +59,16 @@ async def show_order(
     visitor: Visitor,
     chosen: tuple[str, str],
     refused: DomainError | None = None,
+    day: date | None = None,
+    served: Sequence[DishInfo] | None = (),
+    dish: DishInfo | None = None,
     **facts: Any,
 ) -> Response[str]:
-    """Return the menu; with ``chosen`` (partner, item), that item to check before it is ordered."""
+    """Return the menu; with ``chosen`` (partner, item), that item to check before it is ordered.
+
+    served: the dishes of ``day``, None when the canteen does not answer. dish: the one that was chosen.
+    """
+    today = visitor.words.today
     items = await settlement.redeemable_items(uow, visitor.words.today)
     menu = {partner: list(sold) for partner, sold in groupby(items, key=lambda each: each.partner)}
     return page(
@@ -61,6 +79,14 @@ async def show_order(
         available=await ledger.balance(uow, accounts.available(visitor.subject.ledger_ref)),
         menu=menu,
         chosen=next((each for each in items if (each.partner, each.code) == chosen), None),
+        chosen_day=day or today,
+        days=[today + timedelta(days=number) for number in range(AHEAD_DAYS_MAX + 1)],
+        served=served,
+        dish=dish,
+        prices={each.code: each.milli_points for each in items if each.partner == PartnerCode.CANTEEN},
+        diets=list(Diet),
+        modes=list(Mode),
+        tags=frozenset(Tag),
         **facts,
     )
 
@@ -73,15 +99,45 @@ async def send_order(request: SignedIn) -> Response[Any]:
     async with visit(request) as (_, visitor):
         member_id = visitor.subject.id
 
+    day = _order_day(form.get("day", ""), visitor.words.today)
+
     async def work(uow: UnitOfWork, actor: Actor) -> str:
-        ordered = await settlement.redeem(uow, actor, Redeem(member_id, *chosen))
+        wish = _wish(form) if chosen[0] == PartnerCode.CANTEEN else None
+        command = Redeem(member_id, *chosen, business_date=day, meal=wish)
+        ordered = await settlement.redeem(uow, actor, command)
         return f"/orders/{ordered.id}?done=ordered"
 
     try:
         return await do_once(request, work, key=form.get("key", ""))
     except DomainError as error:
+        served = await menus.menu_of(desk(request).partners, request.auth.community_id, day)
+        kept: dict[str, Any] = {"day": day, "served": served, "dish": _picked(served, form), **kept_key(form)}
         async with visit(request) as (uow, visitor):
-            return await show_order(request, uow, visitor, chosen, error, **kept_key(form))
+            return await show_order(request, uow, visitor, chosen, error, **kept)
+
+
+def _order_day(text: str, today: date) -> date:
+    """Return the day a person chose, or today when it is none of those that can be ordered for."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return today
+    return day if today <= day <= today + timedelta(days=AHEAD_DAYS_MAX) else today
+
+
+def _picked(served: Sequence[DishInfo] | None, query: Mapping[str, str]) -> DishInfo | None:
+    asked = query.get("dish"), query.get("point")
+    return next((each for each in served or () if (each.dish, each.point) == asked), None)
+
+
+def _wish(form: Mapping[str, str]) -> MealWish | None:
+    """Return how a meal is wanted; None for a set that is fetched at the counter, as it comes."""
+    mode = Mode.DELIVERY if form.get("mode") == Mode.DELIVERY else Mode.DINE_IN
+    diet = Diet(form["diet"]) if form.get("diet") in set(Diet) else None
+    dish, point = form.get("dish") or None, form.get("point") or None
+    if dish is None and diet is None and mode is Mode.DINE_IN:
+        return None
+    return MealWish(mode, dish, point, diet)
 
 
 @get("/orders/{redemption_id:uuid}", opt=MEMBERS, include_in_schema=False)
@@ -109,7 +165,44 @@ async def show_ordered(
         reasons=REASONS,
         can_cancel=RedemptionState.CANCELLED in NEXT[found.state] and not found.cancelling,
         sure=request.query_params.get("sure") == "1",
+        said=await feedback.feedback(uow, visitor.actor, redemption_id),
+        eaten=found.state is RedemptionState.FULFILLED and found.partner == PartnerCode.CANTEEN,
+        scores=range(SCORE_MAX, SCORE_MIN - 1, -1),
+        complaint_max=feedback.COMPLAINT_MAX,
     )
+
+
+@post("/orders/{redemption_id:uuid}/rating", opt=MEMBERS, include_in_schema=False)
+async def rate_order(request: SignedIn, redemption_id: FromPath[UUID]) -> Response[Any]:
+    """Note with one tap how the meal was liked."""
+    form = await read_form(request)
+
+    async def work(uow: UnitOfWork, actor: Actor) -> str:
+        score = int(form["score"]) if form.get("score", "").isdecimal() else 0
+        await feedback.rate(uow, actor, redemption_id, score)
+        return f"/orders/{redemption_id}?done=feedback_given"
+
+    return await _said(request, redemption_id, form, work)
+
+
+@post("/orders/{redemption_id:uuid}/complaint", opt=MEMBERS, include_in_schema=False)
+async def complain_of_order(request: SignedIn, redemption_id: FromPath[UUID]) -> Response[Any]:
+    """File a complaint about the meal."""
+    form = await read_form(request)
+
+    async def work(uow: UnitOfWork, actor: Actor) -> str:
+        await feedback.complain(uow, actor, redemption_id, form.get("complaint", ""))
+        return f"/orders/{redemption_id}?done=complained"
+
+    return await _said(request, redemption_id, form, work)
+
+
+async def _said(request: SignedIn, redemption_id: UUID, form: Mapping[str, str], work: Work) -> Response[Any]:
+    try:
+        return await do_once(request, work, key=form.get("key", ""))
+    except DomainError as error:
+        async with visit(request) as (uow, visitor):
+            return await show_ordered(request, uow, visitor, redemption_id, error)
 
 
 @post("/orders/{redemption_id:uuid}/cancel", opt=MEMBERS, include_in_schema=False)
@@ -164,4 +257,4 @@ def _month(text: str, today: date) -> date:
     return min(first, today.replace(day=1))
 
 
-ROUTES = [order, send_order, ordered, cancel_order, statement]
+ROUTES = [order, send_order, ordered, cancel_order, rate_order, complain_of_order, statement]

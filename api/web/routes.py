@@ -28,6 +28,7 @@ from api.web import (
     proof,
     repeating,
     settling,
+    standing,
     volunteer,
     waiting_work,
 )
@@ -44,6 +45,7 @@ web_router = Router(
         *not_again.ROUTES,
         *family.ROUTES,
         *orders.ROUTES,
+        *standing.ROUTES,
         *volunteer.ROUTES,
         *availability.ROUTES,
         *coordinator.ROUTES,

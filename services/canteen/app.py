@@ -6,8 +6,10 @@ from litestar import Litestar
 
 from pointsbank.platform.clock import Clock
 from pointsbank.platform.settings import PartnerSettings
+from services.canteen import http, pages
 from services.canteen.store import CanteenSupply, Terms
 from services.canteen.tables import TABLES
+from services.canteen.wire import read_details
 from services.partnerkit.app import Partner, partner_app
 
 CANTEEN = Partner(
@@ -17,6 +19,12 @@ CANTEEN = Partner(
     tables=TABLES,
     supply=CanteenSupply(),
     terms=Terms,
+    routes=http.SIGNED,
+    public=http.OPEN,
+    pages=pages.PAGES,
+    aside=pages.ASIDE,
+    links=pages.LINKS,
+    details=read_details,
 )
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 
 from msgspec import Struct
-from sqlalchemy import Update, func, select, update
+from sqlalchemy import Update, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pointsbank.domain.errors import InvalidValue
 from pointsbank.platform.database import UnitOfWork
-from services.canteen.tables import TABLES, Meal, days, menu
+from services.canteen import menu_store, portion_store
+from services.canteen.menu_store import ONE_POINT, ONE_POINT_NAME
+from services.canteen.rules import Meal, MealDetails, closes_at, sum_of
+from services.canteen.tables import TABLES, days, menu
 from services.partnerkit.redemption import Item, Order, Reason
 from services.partnerkit.store import PartnerStore, execute
 
@@ -39,7 +43,8 @@ class CanteenSupply:
     """Dishes by the day; the row of a dish's day is the lock its orders queue for."""
 
     async def bootstrap(self, uow: UnitOfWork) -> None:
-        """Begin with FIRST_MENU."""
+        """Begin with FIRST_MENU, served at one point."""
+        await menu_store.save_point(uow, ONE_POINT, ONE_POINT_NAME)
         for item, terms in FIRST_MENU:
             await PartnerStore(TABLES).save_item(uow, item)
             await self.set_terms(uow, item.code, terms)
@@ -67,9 +72,14 @@ class CanteenSupply:
             uow.session,
             select(menu).where(menu.c.community_id == uow.community_id, menu.c.item == order.item),
         )
-        dish = found.mappings().one_or_none()
-        if dish is None or (order.mode is not None and not (order.mode in MODES and dish[order.mode])):
+        terms = found.mappings().one_or_none()
+        if terms is None or (order.mode is not None and not (order.mode in MODES and terms[order.mode])):
             return Reason.CLOSED
+        details: MealDetails | None = order.details
+        if details is not None and details.shares is not None and sum_of(details.shares) != order.fen:
+            raise InvalidValue(field="details.shares", rule="sum_to_the_price")
+        if details is not None and await self._is_late(uow, order, Meal(terms["meal"])):
+            return Reason.LATE
         await execute(
             uow.session,
             insert(days)
@@ -77,22 +87,59 @@ class CanteenSupply:
                 community_id=uow.community_id,
                 item=order.item,
                 business_date=order.business_date,
-                capacity=dish["day_capacity"],
+                capacity=terms["day_capacity"],
                 taken=0,
             )
             .on_conflict_do_nothing(),
         )
+        if details is None or details.dish is None:
+            return None if await self._take_day(uow, order) else Reason.SOLD_OUT
+        # The day, then the sitting, then the dish: everybody takes them in this order. A savepoint, for what
+        # is refused must have taken nothing.
+        held = await uow.session.begin_nested()
+        refused = (
+            await portion_store.take_dish(uow, order, details, terms["meal"])
+            if await self._take_day(uow, order)
+            else Reason.SOLD_OUT
+        )
+        await (held.rollback() if refused else held.commit())
+        return refused
+
+    async def _is_late(self, uow: UnitOfWork, order: Order, meal: Meal) -> bool:
+        community = await PartnerStore(TABLES).community(uow)
+        assert community is not None, "orders are taken for communities that are served"
+        closes = closes_at(await menu_store.rules(uow), meal, order.business_date, community.timezone)
+        return uow.clock.now() >= closes
+
+    async def _take_day(self, uow: UnitOfWork, order: Order) -> bool:
         taken = await execute(
             uow.session,
             self._day(uow, order)
             .where(days.c.taken + order.quantity <= days.c.capacity)
             .values(taken=days.c.taken + order.quantity),
         )
-        return None if taken.rowcount else Reason.SOLD_OUT
+        return taken.rowcount == 1
 
     async def give_back(self, uow: UnitOfWork, order: Order) -> None:
         """Free the order's portions."""
         await execute(uow.session, self._day(uow, order).values(taken=days.c.taken - order.quantity))
+        if order.details is not None and order.details.dish is not None:
+            await portion_store.give_back_dish(uow, order, order.details)
+
+    async def lock(self, uow: UnitOfWork, orders: Sequence[Order]) -> None:
+        """Lock the days, then the sittings, then the menu lines of several orders, each in order of key."""
+        keys = {(order.item, order.business_date) for order in orders}
+        await execute(
+            uow.session,
+            select(days.c.item)
+            .where(
+                days.c.community_id == uow.community_id,
+                tuple_(days.c.item, days.c.business_date).in_(sorted(keys)),
+            )
+            .order_by(days.c.item, days.c.business_date)
+            .with_for_update(),
+        )
+        await portion_store.lock_dishes(uow, orders)
 
     async def set_terms(self, uow: UnitOfWork, code: str, terms: Terms) -> None:
         """Set a dish's terms; days already begun never fall below what was taken. Raises InvalidValue."""

@@ -19,12 +19,14 @@ from pointsbank.platform.clock import Clock
 from pointsbank.platform.database import Database
 from pointsbank.platform.settings import PartnerSettings
 from services.partnerkit import http
-from services.partnerkit.counter import Counter, counter_routes
+from services.partnerkit.counter import counter_routes
 from services.partnerkit.events import EventDelivery, background
+from services.partnerkit.pages import NO_ASIDE, Aside, Counter
 from services.partnerkit.service import PartnerService
 from services.partnerkit.store import PartnerStore
 from services.partnerkit.supply import Supply
 from services.partnerkit.tables import PartnerTables
+from services.partnerkit.wire import Details, no_details
 
 BODY_BYTES_MAX = 2_000_000
 
@@ -34,7 +36,9 @@ class Partner:
     """What one partner is made of.
 
     name: its signing key and its schema's. reference_prefix: capital letters before its papers' numbers.
-    terms: the shape of its items' own terms. routes: its own signed routes.
+    terms: the shape of its items' own terms. routes: its own signed routes. pages: its own pages at the
+    counter; links: (address, key of the words) of those the counter leads to. details: reads an order's own
+    part. public: routes that anybody may ask.
     """
 
     name: str
@@ -44,6 +48,11 @@ class Partner:
     supply: Supply
     terms: Any
     routes: Sequence[ControllerRouterHandler] = ()
+    pages: Sequence[ControllerRouterHandler] = ()
+    links: Sequence[tuple[str, str]] = ()
+    details: Details = no_details
+    aside: Aside = NO_ASIDE
+    public: Sequence[ControllerRouterHandler] = ()
 
 
 def settings_from_environment() -> PartnerSettings:
@@ -87,15 +96,23 @@ def partner_app(
         secret=secret,
         terms=partner.terms,
         head=migrations.head(partner.script_location),
+        details=partner.details,
     )
     counter = Counter(
         name=partner.name,
         pin=settings.counter_pin.get_secret_value() if settings.counter_pin else None,
         secret=secret,
         now=database.clock.now,
+        links=partner.links,
+        aside=partner.aside,
     )
     return Litestar(
-        route_handlers=[http.signed_routes(*partner.routes), counter_routes(), *http.HEALTH],
+        route_handlers=[
+            http.signed_routes(*partner.routes),
+            counter_routes(*partner.pages),
+            *http.HEALTH,
+            *partner.public,
+        ],
         state=State({"desk": desk, "counter": counter}),
         lifespan=[lifespan],
         exception_handlers={

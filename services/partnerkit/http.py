@@ -31,7 +31,8 @@ PLATFORM_KEY = "platform"
 
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
     ),
     # Under "no-referrer" a browser sends "Origin: null" with a form, and our own could not be told apart.
     "Referrer-Policy": "same-origin",
@@ -58,13 +59,17 @@ Shape = TypeVar("Shape")
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What the partner's handlers work with. terms: the shape of an item's own terms."""
+    """What the partner's handlers work with.
+
+    terms: the shape of an item's own terms. details: reads an order's own part.
+    """
 
     database: Database
     service: PartnerService
     secret: str
     terms: Any
     head: str
+    details: wire.Details = wire.no_details
 
 
 def desk(request: PlainRequest) -> Desk:
@@ -202,7 +207,9 @@ async def place(request: PlainRequest, redemption_id: FromPath[str]) -> wire.Red
     """Accept or refuse an order; the same order again gets the same answer."""
     at, body = desk(request), await read_body(request, wire.PlaceOrder)
     async with at.database.unit_of_work(body.community_id) as uow:
-        return wire.RedemptionAnswer.of(await at.service.place(uow, body.order(read_id(redemption_id))))
+        return wire.RedemptionAnswer.of(
+            await at.service.place(uow, body.order(read_id(redemption_id), at.details))
+        )
 
 
 @get("/redemptions/{redemption_id:str}")
@@ -234,7 +241,7 @@ async def take_in(request: PlainRequest) -> wire.IntakeAnswer:
     """Record orders handed over in the past, all or none."""
     at, body = desk(request), await read_body(request, wire.TakeIn)
     async with at.database.unit_of_work(body.community_id) as uow:
-        past = [line.past_order() for line in body.redemptions]
+        past = [line.past_order(at.details) for line in body.redemptions]
         return wire.IntakeAnswer.of(await at.service.take_in(uow, past))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from pointsbank.domain.errors import DomainError, WrongState
@@ -38,6 +39,12 @@ class Reason(StrEnum):
     UNKNOWN_ITEM = "unknown_item"
     CLOSED = "closed"
     PRICE_DIFFERS = "price_differs"
+    LATE = "late"
+    NOT_ON_MENU = "not_on_menu"
+
+
+EVERYWHERE = (Reason.SOLD_OUT, Reason.UNKNOWN_ITEM, Reason.CLOSED, Reason.PRICE_DIFFERS)
+"""Reasons that any partner may have; the others are a canteen's."""
 
 
 @dataclass(eq=False)
@@ -67,7 +74,10 @@ class AlreadyFulfilled(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the platform asks for. It names no person; amounts are totals over ``quantity``."""
+    """What the platform asks for. It names no person; amounts are totals over ``quantity``.
+
+    details: what only this kind of partner asks, in its own frozen dataclass; None for nothing more.
+    """
 
     redemption_id: UUID
     item: str
@@ -77,6 +87,7 @@ class Order:
     fen: int
     voucher: str | None
     mode: str | None = None
+    details: Any = None
 
 
 @dataclass(frozen=True, slots=True)

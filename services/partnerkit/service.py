@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from pointsbank.domain.errors import InvalidValue, NotFound
+from pointsbank.domain.errors import InvalidValue, NotFound, WrongState
 from pointsbank.platform.clock import is_timezone, local_date
 from pointsbank.platform.database import Database, UnitOfWork
 from pointsbank.platform.ids import uuid7
@@ -140,16 +140,31 @@ class PartnerService:
             raise NotFound(what="redemption")
         return found
 
-    async def fulfil(self, uow: UnitOfWork, redemption_id: UUID) -> Redemption:
+    async def fulfil(self, uow: UnitOfWork, redemption_id: UUID, *, outcome: str | None = None) -> Redemption:
         """Record that an order was handed over; a second time changes nothing.
 
-        Raises NotFound, WrongState.
+        outcome: see :class:`Event`. Raises NotFound, WrongState.
         """
-        held = await self._locked(uow, redemption_id)
+        held = await self.locked(uow, redemption_id)
         if not rules.fulfil(held.status):
             return held
         await self.store.close(uow, redemption_id, Status.FULFILLED)
-        return await self._announced(uow, redemption_id)
+        return await self._announced(uow, redemption_id, outcome=outcome)
+
+    async def call_off(self, uow: UnitOfWork, redemption_id: UUID, *, outcome: str) -> Redemption:
+        """Close an accepted order that was not taken, by the partner itself; its portions are gone.
+
+        Raises NotFound, WrongState.
+        """
+        held = await self.locked(uow, redemption_id)
+        if not rules.fulfil(held.status):
+            raise WrongState(what="redemption", state=held.status, action="call_off")
+        await self.store.close(uow, redemption_id, Status.CANCELLED)
+        return await self._announced(uow, redemption_id, outcome=outcome)
+
+    async def tell(self, uow: UnitOfWork, redemption_id: UUID, status: Status, *, outcome: str) -> None:
+        """Tell the platform something more of an order that has ended. Raises NotFound."""
+        await self._announced(uow, redemption_id, status=status, outcome=outcome)
 
     async def fulfil_voucher(self, uow: UnitOfWork, voucher: str) -> Redemption:
         """Hand over today's accepted order with ``voucher``. Raises NotFound, WrongState."""
@@ -164,7 +179,7 @@ class PartnerService:
 
         Raises NotFound, AlreadyFulfilled.
         """
-        held = await self._locked(uow, redemption_id)
+        held = await self.locked(uow, redemption_id)
         if not rules.cancel(redemption_id, held.status):
             return held
         await self.store.close(uow, redemption_id, Status.CANCELLED)
@@ -175,8 +190,8 @@ class PartnerService:
         """Close accepted orders whose business day has ended; return how many were closed."""
         community = await self.community(uow)
         overdue = await self.store.overdue(uow, self._today(uow, community))
-        # Supplies are locked in one order, so that two sweeps never wait for each other.
-        for held in sorted(overdue, key=lambda each: (each.order.item, each.order.business_date)):
+        await self.supply.lock(uow, [held.order for held in overdue])
+        for held in overdue:
             await self.store.close(uow, held.order.redemption_id, Status.LAPSED)
             await self.supply.give_back(uow, held.order)
             await self._announced(uow, held.order.redemption_id)
@@ -279,23 +294,33 @@ class PartnerService:
     def _today(self, uow: UnitOfWork, community: Community) -> date:
         return local_date(uow.clock.now(), community.timezone)
 
-    async def _locked(self, uow: UnitOfWork, redemption_id: UUID) -> Redemption:
+    async def locked(self, uow: UnitOfWork, redemption_id: UUID) -> Redemption:
+        """Return an order, locked until the commit. Raises NotFound."""
         held = await self.store.redemption(uow, redemption_id, lock=True)
         if held is None:
             raise NotFound(what="redemption")
         return held
 
-    async def _announced(self, uow: UnitOfWork, redemption_id: UUID) -> Redemption:
+    async def _announced(
+        self,
+        uow: UnitOfWork,
+        redemption_id: UUID,
+        *,
+        status: Status | None = None,
+        outcome: str | None = None,
+    ) -> Redemption:
         now_is = await self.redemption(uow, redemption_id)
+        told, at = status or now_is.status, uow.clock.now()
         await self.store.add_event(
             uow,
             Event(
                 community_id=uow.community_id,
                 event_id=uuid7(),
                 redemption_id=redemption_id,
-                type=now_is.status,
-                occurred_at=now_is.fulfilled_at or uow.clock.now(),
-                fulfilled_quantity=now_is.order.quantity if now_is.status is Status.FULFILLED else 0,
+                type=told,
+                occurred_at=at if status else now_is.fulfilled_at or at,
+                fulfilled_quantity=now_is.order.quantity if told is Status.FULFILLED else 0,
+                outcome=outcome,
             ),
         )
 

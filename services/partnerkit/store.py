@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -20,7 +20,7 @@ from services.partnerkit.tables import PartnerTables
 LAPSE_ROWS = 200
 """Orders that lapse in one transaction."""
 
-ORDER_FIELDS = tuple(Order.__slots__)
+ORDER_FIELDS = tuple(field for field in Order.__slots__ if field != "details")
 
 
 async def execute(
@@ -53,7 +53,10 @@ class Redemption:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something the platform must be told. fulfilled_quantity: 0 unless handed over."""
+    """Something the platform must be told. fulfilled_quantity: 0 unless handed over.
+
+    outcome: how it came to this, in a word of the partner's; None for the ordinary way.
+    """
 
     community_id: int
     event_id: UUID
@@ -62,6 +65,7 @@ class Event:
     occurred_at: datetime
     fulfilled_quantity: int
     tries: int = 0
+    outcome: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +77,33 @@ class Totals:
     fen: int
 
 
-def _redemption(row: RowMapping) -> Redemption:
-    return Redemption(
-        order=Order(**{field: row[field] for field in ORDER_FIELDS}),
-        status=Status(row["status"]),
-        reason=Reason(row["reason"]) if row["reason"] else None,
-        partner_reference=row["partner_reference"],
-        fulfilled_at=row["fulfilled_at"],
-    )
-
-
 class PartnerStore:
     """Reads and writes one partner's tables."""
 
     def __init__(self, tables: PartnerTables) -> None:
         self.tables = tables
+
+    def _order_values(self, order: Order) -> dict[str, Any]:
+        values: dict[str, Any] = {field: getattr(order, field) for field in ORDER_FIELDS}
+        own = self.tables.details
+        if own is not None:
+            # Every row of one statement must have the same columns.
+            values |= asdict(order.details) if order.details else {each.name: None for each in fields(own)}
+        return values
+
+    def _redemption(self, row: RowMapping) -> Redemption:
+        own = self.tables.details
+        said = {each.name: row[each.name] for each in fields(own)} if own is not None else {}
+        told = own is not None and any(value is not None for value in said.values())
+        return Redemption(
+            order=Order(
+                **{field: row[field] for field in ORDER_FIELDS}, details=own(**said) if own and told else None
+            ),
+            status=Status(row["status"]),
+            reason=Reason(row["reason"]) if row["reason"] else None,
+            partner_reference=row["partner_reference"],
+            fulfilled_at=row["fulfilled_at"],
+        )
 
     async def community(self, uow: UnitOfWork) -> Community | None:
         """Return the unit of work's community, or None when the partner does not serve it."""
@@ -156,7 +172,7 @@ class PartnerStore:
         rows = [
             {
                 "community_id": uow.community_id,
-                **asdict(redemption.order),
+                **self._order_values(redemption.order),
                 "partner_reference": redemption.partner_reference,
                 "status": redemption.status,
                 "reason": redemption.reason,
@@ -188,7 +204,7 @@ class PartnerStore:
             .order_by(redemptions.c.redemption_id)
         )
         found = await execute(uow.session, query.with_for_update() if lock else query)
-        return [_redemption(row) for row in found.mappings()]
+        return [self._redemption(row) for row in found.mappings()]
 
     async def open_by_voucher(self, uow: UnitOfWork, voucher: str, business_date: date) -> UUID | None:
         """Return the id of the accepted order of that day with ``voucher``, or None."""
@@ -217,7 +233,7 @@ class PartnerStore:
         if voucher:
             query = query.where(redemptions.c.voucher.startswith(voucher, autoescape=True))
         found = await execute(uow.session, query.order_by(redemptions.c.voucher).limit(limit))
-        return [_redemption(row) for row in found.mappings()]
+        return [self._redemption(row) for row in found.mappings()]
 
     async def count_on(self, uow: UnitOfWork, business_date: date) -> Mapping[Status, int]:
         """Return how many orders of a day stand in each status."""
@@ -247,7 +263,7 @@ class PartnerStore:
             .limit(LAPSE_ROWS)
             .with_for_update(skip_locked=True),
         )
-        return [_redemption(row) for row in found.mappings()]
+        return [self._redemption(row) for row in found.mappings()]
 
     async def close(
         self, uow: UnitOfWork, redemption_id: UUID, status: Status, *, reason: Reason | None = None
@@ -286,7 +302,7 @@ class PartnerStore:
             .order_by(redemptions.c.partner_reference)
             .limit(limit),
         )
-        return [_redemption(row) for row in found.mappings()]
+        return [self._redemption(row) for row in found.mappings()]
 
     async def statement_totals(self, uow: UnitOfWork, business_date: date) -> Totals:
         """Return the sums over all fulfilled orders of a day."""
@@ -304,9 +320,9 @@ class PartnerStore:
 
     async def add_event(self, uow: UnitOfWork, event: Event) -> None:
         """Keep an event until it is delivered."""
-        await execute(
-            uow.session, insert(self.tables.events).values({**asdict(event), "next_try_at": uow.clock.now()})
-        )
+        events = self.tables.events
+        values = {name: value for name, value in asdict(event).items() if name in events.c}
+        await execute(uow.session, insert(events).values({**values, "next_try_at": uow.clock.now()}))
 
     async def claim_events(self, uow: UnitOfWork, *, limit: int, lease: timedelta) -> list[Event]:
         """Take due events, oldest first, and put their next try ``lease`` ahead in case this one dies."""
@@ -327,7 +343,7 @@ class PartnerStore:
             update(events)
             .where(events.c.community_id == uow.community_id, events.c.event_id.in_(due))
             .values(next_try_at=at + lease, tries=events.c.tries + 1)
-            .returning(*(events.c[field] for field in Event.__slots__)),
+            .returning(*(events.c[field] for field in Event.__slots__ if field in events.c)),
         )
         taken = [Event(**{**row, "type": Status(row["type"])}) for row in claimed.mappings()]
         return sorted(taken, key=lambda event: event.event_id)

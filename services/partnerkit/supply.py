@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any, Protocol
 
@@ -26,6 +27,10 @@ class Supply(Protocol):
 
     async def give_back(self, uow: UnitOfWork, order: Order) -> None:
         """Return what :meth:`take` took for an order that will not be served."""
+        ...
+
+    async def lock(self, uow: UnitOfWork, orders: Sequence[Order]) -> None:
+        """Lock what several orders took, in the one order everybody keeps, before it is given back."""
         ...
 
     async def set_terms(self, uow: UnitOfWork, code: str, terms: Any) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from collections.abc import Sequence as Several
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -25,7 +28,7 @@ from sqlalchemy import (
     text,
 )
 
-from services.partnerkit.redemption import Reason, Status
+from services.partnerkit.redemption import EVERYWHERE, Reason, Status
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -42,14 +45,17 @@ MODE_LENGTH = 20
 REFERENCE_LENGTH = 40
 
 
-def one_of(column: str, words: type[StrEnum]) -> str:
-    """Return the SQL condition that ``column`` holds one of the enumeration's words."""
+def one_of(column: str, words: Iterable[StrEnum]) -> str:
+    """Return the SQL condition that ``column`` holds one of the words."""
     return f"{column} IN ({', '.join(repr(word.value) for word in words)})"
 
 
 @dataclass(frozen=True, slots=True)
 class PartnerTables:
-    """One partner's tables. ``references`` numbers its papers."""
+    """One partner's tables. ``references`` numbers its papers.
+
+    details: the dataclass of an order's own part, whose fields are columns of ``redemptions``; None for none.
+    """
 
     schema: str
     metadata: MetaData
@@ -59,6 +65,7 @@ class PartnerTables:
     events: Table
     nonces: Table
     references: Sequence
+    details: type | None = None
 
     def in_community(self) -> ForeignKeyConstraint:
         """Return a foreign key to the community for one more table."""
@@ -71,8 +78,18 @@ class PartnerTables:
         )
 
 
-def partner_tables(schema: str) -> PartnerTables:
-    """Return the tables of a partner whose schema is ``schema``; it may add its own to the metadata."""
+def partner_tables(
+    schema: str,
+    *,
+    reasons: Several[Reason] = EVERYWHERE,
+    details: type | None = None,
+    of_orders: Several[Column[Any] | CheckConstraint] = (),
+    of_events: Several[Column[Any] | CheckConstraint] = (),
+) -> PartnerTables:
+    """Return the tables of a partner whose schema is ``schema``; it may add its own to the metadata.
+
+    reasons: why it refuses. details: see :class:`PartnerTables`; of_orders, of_events: columns of its own.
+    """
     metadata = MetaData(schema=schema, naming_convention=NAMING)
     communities = Table(
         "communities",
@@ -120,10 +137,11 @@ def partner_tables(schema: str) -> PartnerTables:
         ForeignKeyConstraint(["community_id"], [f"{schema}.communities.community_id"]),
         CheckConstraint("quantity > 0 AND milli_points >= 0 AND fen >= 0", name="amounts"),
         CheckConstraint(one_of("status", Status), name="status"),
-        CheckConstraint(one_of("reason", Reason), name="reason"),
+        CheckConstraint(one_of("reason", reasons), name="reason"),
         CheckConstraint("(status = 'refused') = (reason IS NOT NULL)", name="refused"),
         CheckConstraint("(status = 'fulfilled') = (fulfilled_at IS NOT NULL)", name="fulfilled"),
         CheckConstraint("(status = 'accepted') = (closed_at IS NULL)", name="closed"),
+        *of_orders,
     )
     Index(
         "uq_redemptions_open_voucher",
@@ -160,6 +178,7 @@ def partner_tables(schema: str) -> PartnerTables:
         ),
         CheckConstraint(one_of("type", Status), name="type"),
         CheckConstraint("tries >= 0 AND fulfilled_quantity >= 0", name="numbers"),
+        *of_events,
     )
     Index(
         "ix_events_due",
@@ -178,4 +197,6 @@ def partner_tables(schema: str) -> PartnerTables:
         Index("ix_nonces_seen_at", "seen_at"),
     )
     references = Sequence("reference_numbers", metadata=metadata, data_type=BigInteger)
-    return PartnerTables(schema, metadata, communities, items, redemptions, events, nonces, references)
+    return PartnerTables(
+        schema, metadata, communities, items, redemptions, events, nonces, references, details
+    )

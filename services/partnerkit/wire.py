@@ -7,7 +7,7 @@ community's time zone, moments are ISO with an offset. Nothing here names a pers
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
@@ -25,6 +25,9 @@ BULK_MAX = 1000
 """Lines of one bulk call or one statement page."""
 
 Shape = TypeVar("Shape")
+
+Details = Callable[[bytes], Any]
+"""Reads the JSON of an order's details into the partner's own dataclass; raises InvalidValue."""
 
 CommunityId = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Code = Annotated[str, Meta(pattern=r"\A[0-9A-Za-z_-]+\Z", max_length=CODE_LENGTH)]
@@ -75,7 +78,7 @@ class SaveItem(OfCommunity, frozen=True, kw_only=True):
 
 
 class OrderLine(Asked, frozen=True, kw_only=True):
-    """An order without its id."""
+    """An order without its id. details: what only this kind of partner asks, in its own shape."""
 
     item: Code
     quantity: Count
@@ -83,6 +86,7 @@ class OrderLine(Asked, frozen=True, kw_only=True):
     milli_points: Amount
     fen: Amount
     mode: Mode | None = None
+    details: msgspec.Raw | UnsetType = UNSET
 
 
 class PlaceOrder(OrderLine, frozen=True, kw_only=True):
@@ -91,9 +95,9 @@ class PlaceOrder(OrderLine, frozen=True, kw_only=True):
     community_id: CommunityId
     voucher: Voucher
 
-    def order(self, redemption_id: UUID) -> Order:
-        """Return the order it asks for."""
-        return _order(self, redemption_id, self.voucher)
+    def order(self, redemption_id: UUID, read: Details) -> Order:
+        """Return the order it asks for. read: reads its details. Raises InvalidValue."""
+        return _order(self, redemption_id, self.voucher, read)
 
 
 class PastOrderLine(OrderLine, frozen=True, kw_only=True):
@@ -104,9 +108,9 @@ class PastOrderLine(OrderLine, frozen=True, kw_only=True):
     voucher: Voucher | None = None
     status: Literal["fulfilled"] = "fulfilled"
 
-    def past_order(self) -> PastOrder:
-        """Return the order it tells of."""
-        return PastOrder(_order(self, self.redemption_id, self.voucher), self.fulfilled_at)
+    def past_order(self, read: Details) -> PastOrder:
+        """Return the order it tells of. read: reads its details. Raises InvalidValue."""
+        return PastOrder(_order(self, self.redemption_id, self.voucher, read), self.fulfilled_at)
 
 
 class TakeIn(OfCommunity, frozen=True, kw_only=True):
@@ -115,7 +119,7 @@ class TakeIn(OfCommunity, frozen=True, kw_only=True):
     redemptions: Annotated[list[PastOrderLine], Meta(min_length=1, max_length=BULK_MAX)]
 
 
-def _order(line: OrderLine, redemption_id: UUID, voucher: str | None) -> Order:
+def _order(line: OrderLine, redemption_id: UUID, voucher: str | None, read: Details) -> Order:
     return Order(
         redemption_id=redemption_id,
         item=line.item,
@@ -125,7 +129,18 @@ def _order(line: OrderLine, redemption_id: UUID, voucher: str | None) -> Order:
         fen=line.fen,
         voucher=voucher,
         mode=line.mode,
+        details=None if isinstance(line.details, UnsetType) else read(bytes(line.details)),
     )
+
+
+def _shares(order: Order) -> msgspec.Raw | UnsetType:
+    said = getattr(order.details, "shares", None)
+    return msgspec.Raw(said.encode()) if said else UNSET
+
+
+def no_details(_body: bytes) -> Any:
+    """Read the details of a partner that knows none. Raises InvalidValue."""
+    raise InvalidValue(field="details", rule="unknown_field")
 
 
 class OfferAnswer(Struct, frozen=True):
@@ -186,7 +201,7 @@ class IntakeAnswer(Struct, frozen=True):
 
 
 class StatementLine(Struct, frozen=True):
-    """One handed-over order."""
+    """One handed-over order. shares: who pays, FEN by payer, as the order said."""
 
     redemption_id: UUID
     partner_reference: str
@@ -195,6 +210,7 @@ class StatementLine(Struct, frozen=True):
     milli_points: int
     fen: int
     fulfilled_at: datetime | None
+    shares: msgspec.Raw | UnsetType = UNSET
 
 
 class StatementTotals(Struct, frozen=True):
@@ -225,6 +241,7 @@ class StatementAnswer(Struct, frozen=True):
                     line.order.milli_points,
                     line.order.fen,
                     line.fulfilled_at,
+                    _shares(line.order),
                 )
                 for line in statement.lines
             ],

@@ -29,12 +29,15 @@ from pointsbank.platform.clock import Clock, SystemClock
 from pointsbank.platform.outbox import TryLater
 from pointsbank.platform.settings import Settings
 from pointsbank.platform.signing import sign
+from services.settlement.meals.views import MealOrderInfo
 from services.settlement.views import PastRedemption, RedemptionInfo
 
 PLATFORM_KEY = "platform"
 CONNECT_SECONDS_MAX = 2.0
 CALL_SECONDS_MAX = 5.0
 """A whole call, both its tries; no handler makes more than three, see ``outbox.HANDLER_SECONDS_MAX``."""
+MENU_SECONDS_MAX = 2.0
+"""A call that a person at a page waits for."""
 BULK_SECONDS_MAX = 30.0
 """A call that hands over or fetches up to a thousand lines; no intent waits for one."""
 STATEMENT_SECONDS_MAX = 120.0
@@ -132,6 +135,71 @@ class StatementLine(msgspec.Struct, frozen=True):
     fen: Amount
 
 
+class MenuDish(msgspec.Struct, frozen=True):
+    """A dish on a day's menu. left: how many can still be ordered."""
+
+    date: date
+    meal: str
+    point: str
+    point_name: str
+    dish: str
+    name: str
+    item: str
+    tags: tuple[str, ...]
+    allergens: tuple[str, ...]
+    left: int
+
+
+class MealStop(msgspec.Struct, frozen=True):
+    """One order of a run, in walking order. carried: it was not cancelled."""
+
+    redemption_id: UUID
+    building: str
+    quantity: int
+    carried: bool
+
+
+class MealRun(msgspec.Struct, frozen=True):
+    """A delivery run: what one volunteer carries within ``minutes`` from ``starts_at``."""
+
+    run_id: UUID
+    number: int
+    portions: int
+    starts_at: datetime
+    minutes: int
+    stops: list[MealStop]
+
+
+class MealRuns(msgspec.Struct, frozen=True):
+    """A meal's runs. planned: false while orders are still taken."""
+
+    planned: bool
+    runs: list[MealRun]
+
+
+class ComplaintAnswer(msgspec.Struct, frozen=True):
+    """What the canteen says of a complaint: until when it answers, and its answer."""
+
+    answer_by: date
+    answer: str | None = None
+    upheld: bool | None = None
+
+
+def meal_of(meal: MealOrderInfo | None) -> dict[str, Any]:
+    """Return what an order says of a meal: nothing when nothing was wanted, as it always was."""
+    if meal is None:
+        return {}
+    place = {
+        "big_grid": meal.big_grid,
+        "small_grid": meal.small_grid,
+        "building": meal.building,
+        "walk": meal.walk,
+    }
+    details = {"dish": meal.dish, "point": meal.point, "diet": meal.diet}
+    told = {name: value for name, value in details.items() if value is not None}
+    return {"mode": meal.mode, "details": {**told, "place": place} if meal.building else told}
+
+
 class _Totals(msgspec.Struct, frozen=True):
     lines: int
     milli_points: int
@@ -182,6 +250,7 @@ class PartnerClient:
             "milli_points": redemption.milli_points,
             "fen": redemption.fen,
             "voucher": redemption.voucher,
+            **meal_of(redemption.meal),
         }
         answer = await self._call("PUT", f"redemptions/{redemption.id}", OrderAnswer, body)
         return self._about(redemption.id, answer)
@@ -207,6 +276,34 @@ class PartnerClient:
         body = {"community_id": community_id}
         answer = await self._call("POST", f"redemptions/{redemption_id}/fulfil", OrderAnswer, body)
         return self._about(redemption_id, answer)
+
+    async def menus(self, community_id: int, first: date, last: date) -> list[MenuDish]:
+        """Return what is served on days ``first`` to ``last``, both included, and what is left of it.
+
+        Somebody waits for the answer: it is given up soon. Raises PartnerUnavailable, PartnerRefused.
+        """
+        query = {"community_id": community_id, "from": first, "to": last}
+        return await self._call("GET", "menus", list[MenuDish], query=query, seconds=MENU_SECONDS_MAX)
+
+    async def runs(self, community_id: int, day: date, meal: str) -> MealRuns:
+        """Return a meal's delivery runs. Raises PartnerUnavailable, PartnerRefused."""
+        query = {"community_id": community_id, "meal": meal}
+        return await self._call("GET", f"runs/{day}", MealRuns, query=query)
+
+    async def rate(self, community_id: int, redemption_id: UUID, score: int) -> None:
+        """Tell how a meal was liked, 1 to 3. Raises PartnerUnavailable, PartnerRefused."""
+        body = {"community_id": community_id, "score": score}
+        await self._call("PUT", f"redemptions/{redemption_id}/rating", dict[str, Any], body)
+
+    async def complain(self, community_id: int, redemption_id: UUID, words: str) -> ComplaintAnswer:
+        """File a complaint about a meal, once. Raises PartnerUnavailable, PartnerRefused."""
+        body = {"community_id": community_id, "words": words}
+        return await self._call("PUT", f"redemptions/{redemption_id}/complaint", ComplaintAnswer, body)
+
+    async def complaint(self, community_id: int, redemption_id: UUID) -> ComplaintAnswer:
+        """Return what the canteen says of a complaint. Raises PartnerUnavailable, PartnerRefused."""
+        query = {"community_id": community_id}
+        return await self._call("GET", f"redemptions/{redemption_id}/complaint", ComplaintAnswer, query=query)
 
     async def take_in(self, community_id: int, past: Sequence[PastRedemption]) -> None:
         """Hand the partner redemptions that were served in the past; again changes nothing."""

@@ -32,7 +32,11 @@ BACK_MAX = timedelta(days=400)
 
 
 class PartnerEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a partner says has happened. fulfilled_quantity: how many were handed over, or 0."""
+    """What a partner says has happened. fulfilled_quantity: how many were handed over, or 0.
+
+    outcome: how it came to this, when not in the ordinary way: ``not_home``, ``refused_at_door``,
+    ``substituted``, ``complained``.
+    """
 
     event_id: UUID
     community_id: Annotated[int, Meta(ge=1, le=2**31 - 1)]
@@ -41,6 +45,7 @@ class PartnerEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     type: PartnerWord
     occurred_at: Annotated[datetime, Meta(tz=True)]
     fulfilled_quantity: Annotated[int, Meta(ge=0, le=10_000)]
+    outcome: Annotated[str, Meta(pattern=r"\A[a-z_]+\Z", max_length=40)] | None = None
 
 
 def partner_secrets(settings: Settings) -> dict[str, str]:
@@ -106,6 +111,7 @@ async def take_event(uow: UnitOfWork, event: PartnerEvent) -> bool:
         kind=event.type.value,
         quantity=event.fulfilled_quantity if event.type is PartnerWord.FULFILLED else None,
         occurred_at=event.occurred_at,
+        outcome=event.outcome,
     )
     if known is None:
         log.warning("event_about_unknown_redemption", partner=event.partner, event_id=str(event.event_id))

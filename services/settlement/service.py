@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
@@ -20,6 +20,7 @@ from pointsbank.domain import redemption as rules
 from pointsbank.domain.errors import InvalidValue, NotFound
 from pointsbank.domain.hold import Hold, HoldExpired
 from pointsbank.domain.journal import Origin, SourceKind
+from pointsbank.domain.meals import MealWish
 from pointsbank.domain.partner import PartnerCode
 from pointsbank.domain.points import MilliPoints
 from pointsbank.domain.redemption import ENDED, PartnerWord, RedemptionState
@@ -32,6 +33,7 @@ from services.ledger import holds as ledger_holds
 from services.ledger import service as ledger
 from services.people import service as people
 from services.settlement import store
+from services.settlement.meals import orders as meals
 from services.settlement.store import NewRedemption
 from services.settlement.views import CANCEL_ASKED, ItemInfo, PartnerInfo, RedemptionInfo
 
@@ -61,13 +63,17 @@ PARTNER_NAMES: Mapping[PartnerCode, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Redeem:
-    """What a member asks for. partner: its code; business_date: local day, None for today."""
+    """What a member asks for. partner: its code; business_date: local day, None for today.
+
+    meal: how a meal is wanted; None for a set at the counter.
+    """
 
     member_id: UUID
     partner: str
     item: str
     quantity: int = 1
     business_date: date | None = None
+    meal: MealWish | None = None
 
 
 async def add_partners(uow: UnitOfWork, names: Mapping[PartnerCode, str] = PARTNER_NAMES) -> None:
@@ -155,6 +161,10 @@ async def redeem(uow: UnitOfWork, actor: Actor, command: Redeem) -> RedemptionIn
             "at": now,
         },
     )
+    if command.meal is not None:
+        if sold_by.code != PartnerCode.CANTEEN:
+            raise InvalidValue(field="dish", rule="only_at_the_canteen")
+        await meals.want(uow, redemption_id, member, command.meal)
     await outbox.add(uow, REQUEST, redemption_id)
     return await _known(uow, redemption_id)
 
@@ -187,7 +197,7 @@ async def redemption(uow: UnitOfWork, actor: Actor, redemption_id: UUID) -> Rede
     """
     found = await _known(uow, redemption_id)
     actor.require_self_or(found.member_id, *READERS, action="view_redemption")
-    return found
+    return replace(found, meal=await meals.wanted(uow, redemption_id))
 
 
 async def redemptions_of(
@@ -211,7 +221,7 @@ async def begin_request(uow: UnitOfWork, redemption_id: UUID) -> RedemptionInfo 
         return None
     if held.state is RedemptionState.HELD:
         await store.change(uow, redemption_id, state=RedemptionState.REQUESTED.value)
-    return held
+    return replace(held, meal=await meals.wanted(uow, redemption_id))
 
 
 async def hear(

@@ -246,6 +246,7 @@ async def insert_event(
     kind: str,
     quantity: int | None,
     occurred_at: datetime,
+    outcome: str | None = None,
 ) -> bool:
     """Keep a partner's event; False when it was kept before."""
     added = await uow.session.exec(
@@ -258,6 +259,7 @@ async def insert_event(
             kind=kind,
             quantity=quantity,
             occurred_at=occurred_at,
+            outcome=outcome,
             received_at=uow.clock.now(),
         )
         .on_conflict_do_nothing()

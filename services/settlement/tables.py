@@ -143,6 +143,7 @@ class PartnerEvent(BankTable, table=True):
     redemption_id: UUID
     kind: str = word()
     quantity: int | None = Field(default=None)
+    outcome: str | None = word(default=None, nullable=True)
     occurred_at: datetime = moment()
     received_at: datetime = moment()
 

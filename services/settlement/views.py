@@ -13,6 +13,7 @@ from pointsbank.domain.errors import DomainError
 from pointsbank.domain.redemption import RedemptionState
 from pointsbank.domain.refund import RefundReason
 from pointsbank.domain.settlement import SIGNATURES, BatchState, DifferenceKind, LineKind
+from services.settlement.meals.views import MealOrderInfo
 
 CANCEL_ASKED = "cancel_asked"
 """Reason of a redemption whose cancellation the partner has still to answer."""
@@ -43,6 +44,7 @@ class RedemptionInfo:
     """A redemption as it stands. partner: its code; voucher: what the member shows at the counter.
 
     served: how many of ``quantity`` were handed over; None until then.
+    meal: how a meal is wanted, where it was asked for.
     """
 
     id: UUID
@@ -63,6 +65,7 @@ class RedemptionInfo:
     served: int | None
     created_at: datetime
     updated_at: datetime
+    meal: MealOrderInfo | None = None
 
     @property
     def cancelling(self) -> bool:

@@ -86,6 +86,18 @@ class StationSupply:
             .values(remaining=stocks.c.remaining + order.quantity),
         )
 
+    async def lock(self, uow: UnitOfWork, orders: Sequence[Order]) -> None:
+        """Lock the stocks of several orders in order of item."""
+        await execute(
+            uow.session,
+            select(stocks.c.item)
+            .where(
+                stocks.c.community_id == uow.community_id, stocks.c.item.in_({order.item for order in orders})
+            )
+            .order_by(stocks.c.item)
+            .with_for_update(),
+        )
+
     async def set_terms(self, uow: UnitOfWork, code: str, terms: Terms) -> None:
         """Set a pack's stock as it was counted. Raises InvalidValue."""
         if not 0 <= terms.stock <= STOCK_MAX:

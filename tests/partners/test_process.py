@@ -114,7 +114,7 @@ async def test_the_canteen_is_not_ready_before_its_migrations(canteen_url_db: st
         answer = await canteen.http.get("/readyz")
         assert (answer.status_code, answer.json()["code"]) == (503, "migrations_behind")
         assert (await canteen.http.get("/livez")).status_code == 200
-    assert migrations.head("services.canteen:migrations") == "0001"
+    assert migrations.head("services.canteen:migrations") == "0002"
 
 
 def test_a_canteen_without_its_settings_says_which_in_one_line() -> None:

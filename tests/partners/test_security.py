@@ -23,7 +23,12 @@ from services.station.app import create_app as station_app
 from tests.partners.support import COMMUNITY, NOON, PIN, SECRET, Platform, order, partner_settings
 
 OPEN_PATHS = {"/", "/counter.css", "/livez", "/readyz"}
-COUNTER_PATHS = {"/counter/sign-in", "/counter/sign-out", "/counter/redemptions/{voucher:str}/fulfil"}
+COUNTER_PATHS = {
+    "/counter/sign-in",
+    "/counter/sign-out",
+    "/counter/scan",
+    "/counter/redemptions/{voucher:str}/fulfil",
+}
 
 
 def signed_routes(app: Litestar) -> list[tuple[str, str]]:

@@ -24,6 +24,7 @@ from api.web.availability import PARTS_OF_DAY
 from api.web.drafts import ENDS, SOON, WHO
 from api.web.orders import REASONS
 from api.web.pages import DONE, TEMPLATES
+from api.web.standing import PROBLEMS
 from api.web.waiting_work import TOPICS
 from api.web.words import catalogues
 from pointsbank.domain.accounts import AccountKind, Commodity
@@ -39,6 +40,7 @@ from pointsbank.domain.grid import GridDistance
 from pointsbank.domain.help_request import RequestState
 from pointsbank.domain.journal import EntryKind, InsufficientPoints, SourceKind
 from pointsbank.domain.language import LANGUAGES
+from pointsbank.domain.meals import SCORE_MAX, SCORE_MIN, Diet, Meal, Mode, Tag
 from pointsbank.domain.pairing.plan import How, Smallest
 from pointsbank.domain.pairing.rules import Blocked
 from pointsbank.domain.pairing.value import Term
@@ -127,6 +129,13 @@ FAMILIES: dict[str, list[str]] = {
     "source.": list(SourceKind),
     "visit_state.": list(VisitState),
     "voucher.next.": list(RedemptionState),
+    "diet.": list(Diet),
+    "meal.": list(Meal),
+    "mode.": list(Mode),
+    "score.": [str(score) for score in range(SCORE_MIN, SCORE_MAX + 1)],
+    "tag.": list(Tag),
+    "standing.problem.": sorted({*PROBLEMS, "other"}),
+    "standing.weekday.": [str(day) for day in range(7)],
 }
 """Keys that a template puts together from a word: prefix → every word that can follow."""
 
