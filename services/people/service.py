@@ -15,6 +15,13 @@ from pointsbank.platform.clock import is_timezone, local_date
 from pointsbank.platform.database import Session, UnitOfWork
 from services.people import places_store, store
 from services.people.languages import add_languages_many, languages_of, set_languages
+from services.people.standing import (
+    add_standings_many,
+    set_standing,
+    standing_at,
+    standings_of,
+    view_standings,
+)
 from services.people.tokens import (
     actor_by_session,
     end_session,
@@ -31,6 +38,7 @@ from services.people.views import (
     NewPerson,
     NewPlace,
     PersonInfo,
+    StandingInfo,
 )
 
 SEARCH_MAX = 200
@@ -296,6 +304,7 @@ __all__ = [
     "NewPerson",
     "NewPlace",
     "PersonInfo",
+    "StandingInfo",
     "actor_by_session",
     "actor_of",
     "add_buildings",
@@ -303,6 +312,7 @@ __all__ = [
     "add_organisations",
     "add_people",
     "add_places",
+    "add_standings_many",
     "buildings",
     "buildings_by_id",
     "check_person",
@@ -328,7 +338,11 @@ __all__ = [
     "person",
     "search_people",
     "set_languages",
+    "set_standing",
     "sign_in_tokens",
     "small_grids",
+    "standing_at",
+    "standings_of",
     "view_person",
+    "view_standings",
 ]

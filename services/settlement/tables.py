@@ -11,6 +11,7 @@ from sqlmodel import Field
 from pointsbank.domain.partner import PartnerCode
 from pointsbank.domain.redemption import RedemptionState
 from pointsbank.domain.settlement import DifferenceKind
+from pointsbank.domain.subsidy.payers import Meal
 from pointsbank.platform.tables import BankTable, belongs_to, bigint, in_community, moment, one_of, word
 
 
@@ -35,10 +36,22 @@ class Redemption(BankTable, table=True):
         belongs_to("partners", "partner_id"),
         belongs_to("holds", "id"),
         one_of("state", RedemptionState),
+        one_of("subsidised_meal", Meal),
         CheckConstraint("quantity > 0", name="quantity"),
         CheckConstraint("milli_points > 0 AND fen >= 0", name="amounts"),
         CheckConstraint("(state = 'fulfilled') = (captured_on IS NOT NULL)", name="captured"),
         UniqueConstraint("community_id", "partner_id", "business_date", "voucher"),
+        Index(
+            "uq_redemptions_subsidised_meal",
+            "community_id",
+            "member_id",
+            "business_date",
+            "subsidised_meal",
+            unique=True,
+            postgresql_where=text(
+                "subsidised_meal IS NOT NULL AND state NOT IN ('refused', 'cancelled', 'lapsed')"
+            ),
+        ),
         Index("ix_redemptions_member", "community_id", "member_id", "business_date"),
         Index("ix_redemptions_state", "community_id", "state", "created_at"),
         Index("ix_redemptions_day", "community_id", "partner_id", "captured_on", "id"),
@@ -58,6 +71,7 @@ class Redemption(BankTable, table=True):
     reason: str | None = word(60, default=None, nullable=True)
     partner_reference: str | None = word(60, default=None, nullable=True)
     captured_on: date | None = Field(default=None)
+    subsidised_meal: str | None = word(default=None, nullable=True)
     created_at: datetime = moment()
     updated_at: datetime = moment()
 
