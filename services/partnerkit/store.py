@@ -20,7 +20,7 @@ from services.partnerkit.tables import PartnerTables
 LAPSE_ROWS = 200
 """Orders that lapse in one transaction."""
 
-ORDER_FIELDS = tuple(Order.__slots__)
+ORDER_FIELDS = tuple(field for field in Order.__slots__ if field != "shares")
 
 
 async def execute(

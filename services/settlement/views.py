@@ -10,6 +10,7 @@ from uuid import UUID
 from pointsbank.domain.errors import DomainError
 from pointsbank.domain.redemption import RedemptionState
 from pointsbank.domain.settlement import DifferenceKind
+from pointsbank.domain.subsidy.payers import Share
 
 CANCEL_ASKED = "cancel_asked"
 """Reason of a redemption whose cancellation the partner has still to answer."""
@@ -37,7 +38,10 @@ class ItemInfo:
 
 @dataclass(frozen=True, slots=True)
 class RedemptionInfo:
-    """A redemption as it stands. partner: its code; voucher: what the member shows at the counter."""
+    """A redemption as it stands. partner: its code; voucher: what the member shows at the counter.
+
+    shares: who pays for a meal, where that was asked for; they sum to ``fen``.
+    """
 
     id: UUID
     member_id: UUID
@@ -56,6 +60,7 @@ class RedemptionInfo:
     captured_on: date | None
     created_at: datetime
     updated_at: datetime
+    shares: tuple[Share, ...] = ()
 
     @property
     def cancelling(self) -> bool:
@@ -76,6 +81,7 @@ class PastRedemption:
     business_date: date
     voucher: str
     fulfilled_at: datetime
+    shares: tuple[Share, ...] = ()
 
 
 class OutcomeKind(StrEnum):

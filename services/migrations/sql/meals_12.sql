@@ -49,9 +49,11 @@ DECLARE
     share bigint;
     back record;
 BEGIN
+    -- One refund of a meal at a time: two at once would each see the same share left.
+    PERFORM 1 FROM bank.redemptions r
+      WHERE r.community_id = NEW.community_id AND r.id = NEW.redemption_id FOR UPDATE;
     SELECT s.fen INTO share FROM bank.meal_shares s
-     WHERE s.community_id = NEW.community_id AND s.redemption_id = NEW.redemption_id AND s.payer = NEW.payer
-       FOR KEY SHARE;
+     WHERE s.community_id = NEW.community_id AND s.redemption_id = NEW.redemption_id AND s.payer = NEW.payer;
     SELECT sum(b.fen) AS fen, min(b.left_fen) AS left_fen INTO back FROM bank.meal_refunds b
      WHERE b.community_id = NEW.community_id AND b.redemption_id = NEW.redemption_id AND b.payer = NEW.payer;
     IF share - back.fen < 0 OR share - back.fen <> back.left_fen THEN

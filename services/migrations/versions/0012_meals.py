@@ -20,7 +20,11 @@ def _to(table: str, columns: list[str], target: str, key: list[str]) -> sa.Forei
     return sa.ForeignKeyConstraint(
         ["community_id", *columns],
         [f"bank.{target}.{name}" for name in ("community_id", *key)],
-        name=op.f(f"fk_{table}_community_id_{columns[0]}" if len(columns) == 1 else f"fk_{table}_community_id_redemption_id_payer"),
+        name=op.f(
+            f"fk_{table}_community_id_{columns[0]}"
+            if len(columns) == 1
+            else f"fk_{table}_community_id_redemption_id_payer"
+        ),
     )
 
 
