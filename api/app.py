@@ -21,6 +21,7 @@ from api.http import (
     balance,
     books,
     care,
+    claims,
     complaints,
     decisions,
     door,
@@ -34,6 +35,7 @@ from api.http import (
     seals,
     settlement,
     settling,
+    standings,
     visits,
 )
 from api.idempotency import require_key
@@ -125,6 +127,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
         API_PATH,
         route_handlers=[
             people.router,
+            standings.router,
             care.router,
             visits.router,
             door.router,
@@ -135,6 +138,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
             availability.router,
             fairness.router,
             redemptions.router,
+            claims.router,
             giving.router,
             decisions.router,
             books.router,

@@ -14,6 +14,7 @@ COMMANDS = {
     "audit": "api.cli.auditing:audit",
     "ledger": "api.cli.bookkeeping:ledger",
     "settle": "api.cli.settle:settle",
+    "claim": "api.cli.claim:claim",
     "policy": "api.cli.policy:policy",
     "import": "api.cli.importing:importing",
     "match": "api.cli.match:match",

@@ -185,13 +185,12 @@ async def quote(uow: UnitOfWork, actor: Actor, command: Redeem) -> Quote:
     return await _quoted(uow, member, item, day, command.quantity)
 
 
-async def quotes(uow: UnitOfWork, actor: Actor, member_id: UUID, day: date) -> dict[tuple[str, str], Quote]:
+async def quotes(uow: UnitOfWork, member_id: UUID, day: date) -> dict[tuple[str, str], Quote]:
     """Return what one of each item would cost a member for today, by partner and item.
 
-    An item of which the policy refuses them a second one that day is not among them. Raises NotAllowed,
-    NotFound.
+    An item of which the policy refuses them a second one that day is not among them. For callers that have
+    decided who may see it. Raises NotFound.
     """
-    actor.require_self_or(member_id, Role.COORDINATOR, action="redeem")
     policy = await ledger.policy_on(uow, day)
     known = await freezing.diners(uow, [await people.person(uow, member_id)], day, day)
     found: dict[tuple[str, str], Quote] = {}

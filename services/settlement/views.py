@@ -10,7 +10,7 @@ from uuid import UUID
 from pointsbank.domain.errors import DomainError
 from pointsbank.domain.redemption import RedemptionState
 from pointsbank.domain.settlement import DifferenceKind
-from pointsbank.domain.subsidy.payers import Share
+from pointsbank.domain.subsidy.payers import Meal, Payer, Share
 
 CANCEL_ASKED = "cancel_asked"
 """Reason of a redemption whose cancellation the partner has still to answer."""
@@ -177,3 +177,64 @@ class SettledDay:
     batches: list[BatchInfo]
     reconciliations: list[ReconciliationInfo]
     unreachable: list[str]
+
+
+class ClaimKind(StrEnum):
+    """What a claim's line tells of."""
+
+    SERVED = "served"
+    BACK = "back"
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimLine:
+    """Meals of one group that one payer shares in; negative what went back of them.
+
+    place: which city, district or town pays. tier: the group, None where nobody's fitted. served_on: the day
+    of the meals that something went back of. ledger_ref: whose, only where it was asked for.
+    """
+
+    kind: ClaimKind
+    payer: Payer
+    place: str | None
+    tier: str | None
+    meal: Meal
+    served_on: date | None
+    ledger_ref: UUID | None
+    meals: int
+    fen: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimTotal:
+    """What one payer owes."""
+
+    payer: Payer
+    place: str | None
+    meals: int
+    fen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What is owed over the days from ``first`` to ``last``, both included. ended: they are over."""
+
+    period: str
+    first: date
+    last: date
+    ended: bool
+    lines: tuple[ClaimLine, ...]
+
+    @property
+    def totals(self) -> tuple[ClaimTotal, ...]:
+        """What each payer owes, in the order of the lines."""
+        sums: dict[tuple[Payer, str | None], tuple[int, int]] = {}
+        for line in self.lines:
+            meals, fen = sums.get((line.payer, line.place), (0, 0))
+            sums[line.payer, line.place] = meals + line.meals, fen + line.fen
+        return tuple(ClaimTotal(payer, place, *sum_) for (payer, place), sum_ in sums.items())
+
+    @property
+    def fen(self) -> int:
+        """What is owed by all together."""
+        return sum(line.fen for line in self.lines)

@@ -46,12 +46,15 @@ from pointsbank.domain.redemption import RedemptionState
 from pointsbank.domain.resident import Gender
 from pointsbank.domain.roles import Role
 from pointsbank.domain.settlement import DifferenceKind
+from pointsbank.domain.subsidy.payers import Meal, Payer
 from pointsbank.domain.visit import ConfirmationMethod, VisitState
 from pointsbank.domain.visit_rules import Ground
 from pointsbank.platform.messages import LOCALES, negotiate, rule_key
 from services.ledger.exchange.exports import Format
 from services.ledger.exchange.sheets import ACCOUNT_COLUMNS, LINE_COLUMNS, NOTES, SHEETS, TRIAL_COLUMNS
 from services.ledger.proof.verification import Fault
+from services.settlement.meals.claim_sheets import COLUMNS, PERSON_COLUMN
+from services.settlement.views import ClaimKind
 
 EXPORT_COLUMNS = dict.fromkeys((*LINE_COLUMNS, *ACCOUNT_COLUMNS, *TRIAL_COLUMNS))
 
@@ -60,6 +63,9 @@ FAMILIES: dict[str, list[str]] = {
     "again.said.": list(Again),
     "ask.step.": ["kind", "day", "time", "check"],
     "ask.who.": list(WHO),
+    "claim.column.": [*COLUMNS, PERSON_COLUMN],
+    "claim.": ["total"],
+    "claim.kind.": list(ClaimKind),
     "complaint.to_do.": list(ToDo),
     "complaint_state.": list(ComplaintState),
     "decision.": list(DecisionKind),
@@ -98,8 +104,10 @@ FAMILIES: dict[str, list[str]] = {
     "match.column.": [*MATCH_PAIRED, *MATCH_UNPAIRED, "agent", "jobs", "used", "cost"],
     "match.how.": list(How),
     "match.term.": list(Term),
+    "meal.": list(Meal),
     "method.": list(ConfirmationMethod),
     "nav.": ["elder", "volunteer", "board", "people", "books", "audit", "settlement", "confirm", "family"],
+    "payer.": list(Payer),
     "partner.": list(DEFAULT_POLICY["items"]),
     "reason.": sorted(REASONS),
     "request.next.": list(RequestState),

@@ -48,7 +48,7 @@ def parse_subsidy(told: Mapping[str, Any] | None) -> SubsidyRules:
     return SubsidyRules(
         meals=_meals(told.get("meals", {})),
         places={
-            _code(partner, "places"): require_division(place, field=f"{SECTION}.places.{partner}")
+            _code(partner, "places"): _division(place, f"{SECTION}.places.{partner}")
             for partner, place in _object(told.get("places", {}), "places").items()
         },
         schemes=tuple(
@@ -79,7 +79,8 @@ def _scheme(told: Any, path: str) -> Scheme:
         for index, each in enumerate(_list(told.get("tiers"), f"{path}.tiers", TIERS_MAX))
     )
     if len({tier.code for tier in tiers}) < len(tiers):
-        raise InvalidValue(field=f"{path}.tiers", rule="unique")
+        where = f"{path}.tiers"
+        raise InvalidValue(field=where, rule="unique")
     return Scheme(
         code=_code(told.get("code"), f"{path}.code"),
         meals=frozenset(
@@ -98,7 +99,8 @@ def _tier(told: Any, path: str) -> Tier:
         raise InvalidValue(field=path, rule="fen_or_permille")
     low, high = _maybe(told, "age_from", 0, AGE_MAX, path), _maybe(told, "age_to", 0, AGE_MAX, path)
     if low is not None and high is not None and high < low:
-        raise InvalidValue(field=f"{path}.age_to", rule="in_order")
+        where = f"{path}.age_to"
+        raise InvalidValue(field=where, rule="in_order")
     listed = _list(told.get("hardships", []), f"{path}.hardships", len(Hardship))
     return Tier(
         code=_code(told.get("code"), f"{path}.code"),
@@ -118,7 +120,8 @@ def _payers(told: Any, path: str) -> dict[Payer, Part]:
     for name, said in _object(told, path).items():
         payer = _word(name, Payer, path)
         if payer not in SUBSIDISING:
-            raise InvalidValue(field=f"{path}.{name}", rule="known_value")
+            where = f"{path}.{name}"
+            raise InvalidValue(field=where, rule="known_value")
         parts[payer] = _part(payer, said, f"{path}.{name}")
     if sum(part.is_rest for part in parts.values()) != 1:
         raise InvalidValue(field=path, rule="one_takes_the_rest")
@@ -131,7 +134,8 @@ def _part(payer: Payer, told: Any, path: str) -> Part:
     _only(_object(told, path), PART_FIELDS, path)
     rest = told.get("rest", False)
     if type(rest) is not bool:
-        raise InvalidValue(field=f"{path}.rest", rule="true_or_false")
+        where = f"{path}.rest"
+        raise InvalidValue(field=where, rule="true_or_false")
     fen, permille = _maybe(told, "fen", 0, FEN_MAX, path), _maybe(told, "permille", 0, PERMILLE, path)
     if [fen is not None, permille is not None, rest].count(True) != 1:
         raise InvalidValue(field=path, rule="fen_permille_or_rest")
@@ -141,6 +145,10 @@ def _part(payer: Payer, told: Any, path: str) -> Part:
         reach=_word(told.get("reach", own_reach(payer)), Reach, f"{path}.reach"),
         cap_fen=_maybe(told, "cap_fen", 0, FEN_MAX, path),
     )
+
+
+def _division(told: Any, path: str) -> str:
+    return require_division(told, field=path)
 
 
 def _object(told: Any, path: str) -> Mapping[str, Any]:
@@ -160,7 +168,8 @@ def _list(told: Any, path: str, longest: int) -> list[Any]:
 def _only(told: Mapping[str, Any], known: frozenset[str], path: str) -> None:
     for name in told:
         if name not in known:
-            raise InvalidValue(field=f"{path}.{name}", rule="unknown_field")
+            where = f"{path}.{name}"
+            raise InvalidValue(field=where, rule="unknown_field")
 
 
 def _word(told: Any, words: type[Word], path: str) -> Word:
