@@ -46,7 +46,7 @@ from pointsbank.domain.redemption import RedemptionState
 from pointsbank.domain.resident import Gender
 from pointsbank.domain.roles import Role
 from pointsbank.domain.settlement import DifferenceKind
-from pointsbank.domain.subsidy.payers import Meal, Payer
+from pointsbank.domain.subsidy.payers import Hardship, Meal, Payer
 from pointsbank.domain.visit import ConfirmationMethod, VisitState
 from pointsbank.domain.visit_rules import Ground
 from pointsbank.platform.messages import LOCALES, negotiate, rule_key
@@ -95,6 +95,7 @@ FAMILIES: dict[str, list[str]] = {
     "pairing.near.": [each.name.lower() for each in GridDistance],
     "pairing.term.": list(Term),
     "ground.": list(Ground),
+    "hardship.": list(Hardship),
     "hours.": list(PARTS_OF_DAY),
     "item.": [item for sold in DEFAULT_POLICY["items"].values() for item in sold],
     "kind.": list(DEFAULT_POLICY["kinds"]),
