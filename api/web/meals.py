@@ -1,4 +1,4 @@
-"""What meals cost governments, and the hardship and household it is judged by: for coordinators and auditors."""
+"""What meals cost governments, and the hardship and household that is judged by: for staff and auditors."""
 
 from __future__ import annotations
 
