@@ -28,6 +28,7 @@ from api.http import (
     series,
     settlement,
     settling,
+    standings,
     ties,
 )
 from api.openapi import CHANGES, STATIC, document
@@ -124,6 +125,7 @@ async def test_bodies_refuse_unknown_fields_and_their_examples_are_taken(told: d
         ties.Exclude,
         ties.LiftExclusion,
         people.SearchPeople,
+        standings.SetStanding,
         redemptions.Redeem,
         settlement.Resolve,
         giving.Give,
