@@ -16,7 +16,7 @@ from pointsbank.domain.errors import DomainError
 from pointsbank.platform.database import Database
 from pointsbank.platform.messages import DEFAULT_LOCALE, LOCALES
 from pointsbank.platform.settings import Settings
-from services.settlement.meals import claim_sheets, claims
+from services.settlement.subsidies import claim_sheets, claims
 from services.settlement.views import Claim
 
 WRITERS = {"csv": claim_sheets.write_csv, "xlsx": claim_sheets.write_xlsx}

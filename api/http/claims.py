@@ -16,7 +16,7 @@ from api.http.wire import Told
 from pointsbank.domain.roles import READERS, Actor
 from pointsbank.domain.subsidy.payers import Meal, Payer
 from pointsbank.platform.database import UnitOfWork
-from services.settlement.meals import claims
+from services.settlement.subsidies import claims
 from services.settlement.views import ClaimKind
 
 

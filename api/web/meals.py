@@ -21,7 +21,7 @@ from pointsbank.domain.roles import READERS, STAFF, Actor
 from pointsbank.domain.subsidy.payers import Hardship
 from pointsbank.platform.database import UnitOfWork
 from services.people import service as people
-from services.settlement.meals import claim_sheets, claims
+from services.settlement.subsidies import claim_sheets, claims
 
 CLAIMS = "/books/claims"
 WRITERS = {
@@ -92,7 +92,7 @@ async def show_standing(
     return page(
         request,
         visitor,
-        "standing.html",
+        "person_standing.html",
         refused=refused,
         resident=await people.person(uow, person_id),
         standings=found,

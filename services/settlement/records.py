@@ -28,9 +28,9 @@ from services.ledger.verdicts import recorded
 from services.ledger.views import VerdictKind
 from services.people import service as people
 from services.settlement import service, store
-from services.settlement.meals import freezing, share_store
-from services.settlement.meals.freezing import Diners, Quote
 from services.settlement.store import NewRedemption
+from services.settlement.subsidies import freezing, share_store
+from services.settlement.subsidies.freezing import Diners, Quote
 from services.settlement.views import (
     OutcomeKind,
     PartnerInfo,

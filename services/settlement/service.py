@@ -35,9 +35,9 @@ from services.ledger import holds as ledger_holds
 from services.ledger import service as ledger
 from services.people import service as people
 from services.settlement import store
-from services.settlement.meals import freezing, share_store
-from services.settlement.meals.freezing import Quote
 from services.settlement.store import NewRedemption
+from services.settlement.subsidies import freezing, share_store
+from services.settlement.subsidies.freezing import Quote
 from services.settlement.views import CANCEL_ASKED, ItemInfo, PartnerInfo, RedemptionInfo
 
 REQUEST = "redemption.request"

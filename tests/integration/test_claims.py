@@ -12,9 +12,9 @@ import pytest
 
 from pointsbank.domain.errors import InvalidValue
 from pointsbank.domain.subsidy.payers import Hardship
-from services.settlement.meals import claim_sheets, claims, freezing
+from services.settlement.subsidies import claim_sheets, claims, freezing
 from services.settlement.views import Claim, ClaimKind
-from tests.integration.test_meals import rule, set_standing
+from tests.integration.test_meal_shares import rule, set_standing
 from tests.shops import Shop, open_shop
 
 MARCH = "2026-03"

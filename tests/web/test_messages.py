@@ -53,7 +53,7 @@ from pointsbank.platform.messages import LOCALES, negotiate, rule_key
 from services.ledger.exchange.exports import Format
 from services.ledger.exchange.sheets import ACCOUNT_COLUMNS, LINE_COLUMNS, NOTES, SHEETS, TRIAL_COLUMNS
 from services.ledger.proof.verification import Fault
-from services.settlement.meals.claim_sheets import COLUMNS, PERSON_COLUMN
+from services.settlement.subsidies.claim_sheets import COLUMNS, PERSON_COLUMN
 from services.settlement.views import ClaimKind
 
 EXPORT_COLUMNS = dict.fromkeys((*LINE_COLUMNS, *ACCOUNT_COLUMNS, *TRIAL_COLUMNS))

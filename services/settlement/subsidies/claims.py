@@ -13,7 +13,7 @@ from pointsbank.domain.subsidy.period import Span, parse_span, span_of
 from pointsbank.platform.database import UnitOfWork
 from services.ledger import service as ledger
 from services.people import service as people
-from services.settlement.meals import claim_store
+from services.settlement.subsidies import claim_store
 from services.settlement.views import Claim, ClaimLine
 
 

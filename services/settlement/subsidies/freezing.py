@@ -22,7 +22,7 @@ from pointsbank.platform.clock import local_date
 from pointsbank.platform.database import UnitOfWork
 from services.people import service as people
 from services.settlement import store
-from services.settlement.meals import share_store
+from services.settlement.subsidies import share_store
 from services.settlement.views import RedemptionInfo
 
 

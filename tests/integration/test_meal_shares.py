@@ -26,9 +26,9 @@ from services.ledger import service as ledger
 from services.people import service as people
 from services.settlement import jobs, service
 from services.settlement.client import Partners
-from services.settlement.meals import freezing
 from services.settlement.records import RedemptionRecord, record_redemptions
 from services.settlement.service import Redeem
+from services.settlement.subsidies import freezing
 from services.settlement.views import RedemptionInfo
 from tests.shops import LUNCH, NOON, PURSE, TODAY, Shop, open_shop
 from tests.unit.subsidy.practice import ZENGCHENG, ZHENGGUO
@@ -308,7 +308,7 @@ async def test_a_second_subsidised_meal_of_the_day_is_refused_by_the_database(
     async def nobody_ate(*_: object) -> set[object]:
         return set()
 
-    monkeypatch.setattr("services.settlement.meals.share_store.subsidised", nobody_ate)
+    monkeypatch.setattr("services.settlement.subsidies.share_store.subsidised", nobody_ate)
     with pytest.raises(IntegrityError, match="uq_redemptions_subsidised_meal"):
         await shop.redeem("soft_lunch")
 
