@@ -21,6 +21,7 @@ from api.http import (
     balance,
     books,
     care,
+    claims,
     complaints,
     decisions,
     door,
@@ -38,6 +39,7 @@ from api.http import (
     seals,
     settlement,
     settling,
+    standings,
     visits,
     waiting_work,
 )
@@ -130,6 +132,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
         API_PATH,
         route_handlers=[
             people.router,
+            standings.router,
             care.router,
             visits.router,
             door.router,
@@ -141,6 +144,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
             fairness.router,
             redemptions.router,
             meals.router,
+            claims.router,
             giving.router,
             decisions.router,
             books.router,

@@ -171,6 +171,7 @@ STATUSES: Mapping[str, int] = {
     "request_in_flight": 409,
     "answer_forgotten": 409,
     "linked_refused": 409,
+    "meal_already_subsidised": 409,
     "wrong_state": 409,
     "body_too_large": 413,
     "unsupported_media_type": 415,

@@ -19,6 +19,9 @@ COMMUNITY_CODE = "shichong"
 COMMUNITY_NAME = "石冲社区"
 TIMEZONE = "Asia/Shanghai"
 
+DISTRICT, NEXT_DISTRICT, OTHER_CITY = "440703", "440705", "4401"
+"""Pengjiang, where the community and its canteen are; Xinhui, of the same city; Guangzhou (GB/T 2260)."""
+
 KNOWN_ESTATES = ("上城嘉泰", "滨港御城")
 GRID_METRES = 300
 """How wide and deep a small grid is: twenty thousand people live on little more than a square kilometre."""

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
 
 from pointsbank.domain.free_hours import FreeHour
 from pointsbank.domain.language import TAISHAN
+from pointsbank.domain.partner import PartnerCode
+from pointsbank.domain.policy import DEFAULT_POLICY
 from pointsbank.domain.resident import Gender, PlaceKind
 from pointsbank.domain.roles import Role
+from pointsbank.domain.subsidy.payers import Hardship
 from seeds.geography import (
     COMMUNITY_CODE,
     COMMUNITY_ID,
     COMMUNITY_NAME,
+    DISTRICT,
+    NEXT_DISTRICT,
     ORGANISATIONS,
+    OTHER_CITY,
     TIMEZONE,
 )
 from seeds.residents import ResidentSeed
 from seeds.world import World, content_key
-from services.founding import found_community
+from services.founding import FIRST_POLICY_FROM, found_community
 from services.matching import service as matching
 from services.people import service as people
 from services.people.service import NewBuilding, NewPerson, NewPlace
+from services.people.standing import Standing
 
 PEOPLE_CHUNK = 2_000
 GRID_ROLES = frozenset({Role.BUILDING_LEADER, Role.GRID_LEADER})
@@ -38,6 +47,7 @@ async def settle_ground(world: World) -> None:
         name=COMMUNITY_NAME,
         timezone=TIMEZONE,
         grids=ground.grids,
+        policy=demo_policy(),
     )
     async with world.past.unit_of_work(COMMUNITY_ID) as uow:
         await people.add_places(uow, [NewPlace(PlaceKind(place.kind), place.name) for place in ground.places])
@@ -82,7 +92,26 @@ async def settle_people(world: World) -> None:
                 for index in volunteers
             },
         )
+        await people.add_standings_many(uow, _standings(world), effective_from=FIRST_POLICY_FROM)
         await people.add_languages_many(uow, {world.ids[index]: spoken for index, spoken in _spoken(world)})
+
+
+def demo_policy() -> dict[str, Any]:
+    """Return the default policy, told where the canteen stands: its meals are then subsidised."""
+    subsidy = DEFAULT_POLICY["subsidy"] | {"places": {PartnerCode.CANTEEN.value: DISTRICT}}
+    return DEFAULT_POLICY | {"subsidy": subsidy}
+
+
+def _standings(world: World) -> dict[UUID, Standing]:
+    """Return where elders are registered and why some are helped more; a few in another district or city."""
+    dice = random.Random(f"standings:{world.seed}")
+    hardships = (Hardship.MINIMUM_LIVING, Hardship.LOW_INCOME, Hardship.ENTITLED, Hardship.BEREAVED)
+    found: dict[UUID, Standing] = {}
+    for index in sorted(world.people.holders[Role.ELDER]):
+        (household,) = dice.choices((DISTRICT, NEXT_DISTRICT, OTHER_CITY), weights=(90, 6, 4))
+        hardship = dice.choice(hardships) if dice.random() < 0.04 else None
+        found[world.ids[index]] = hardship, household
+    return found
 
 
 def _spoken(world: World) -> Iterator[tuple[int, list[str]]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
+from typing import Any
 from uuid import UUID
 
 from pointsbank.domain.grid import GridPlan, default_grid_plan
@@ -27,10 +29,11 @@ async def found_community(
     name: str,
     timezone: str = "Asia/Shanghai",
     grids: GridPlan | None = None,
+    policy: Mapping[str, Any] = DEFAULT_POLICY,
 ) -> None:
     """Found a community, ready to take people in. Raises InvalidValue; one that exists is refused.
 
-    grids: the cut into big and small grids; 4 × 4 unless given.
+    grids: the cut into big and small grids; 4 × 4 unless given. policy: what version 1 says.
     """
     async with database.unit_of_work(community_id) as uow:
         await people.create_community(
@@ -40,7 +43,7 @@ async def found_community(
         await ledger.add_policy(
             uow,
             effective_from=FIRST_POLICY_FROM,
-            body=DEFAULT_POLICY,
+            body=dict(policy),
             proposed_by=FOUNDER,
             approved_by=FOUNDER,
         )

@@ -15,6 +15,7 @@ COMMANDS = {
     "ledger": "api.cli.bookkeeping:ledger",
     "outbox": "api.cli.outbox:outbox",
     "settle": "api.cli.settle:settle",
+    "claim": "api.cli.claim:claim",
     "policy": "api.cli.policy:policy",
     "import": "api.cli.importing:importing",
     "match": "api.cli.match:match",

@@ -77,6 +77,14 @@ WORDS: dict[str, tuple[str, str]] = {
         "请填整数米，东、北为正，最远 50000",
         "whole metres, east and north positive, at most 50000",
     ),
+    "not_a_hardship": (
+        "请填 特困、低保、低收入、优抚、失独 或 无",
+        "write destitute, minimum_living, low_income, entitled, bereaved or none",
+    ),
+    "division_code": (
+        "请填区划代码：市4位、区6位、镇街9位数字",
+        "write a division code: 4 digits a city, 6 a district, 9 a town",
+    ),
     "both_coordinates": ("东距、北距要一起填", "east and north are told together or not at all"),
     "number_taken": ("这个编号已属于另一份登记", "this number belongs to another record"),
     "known_otherwise": (

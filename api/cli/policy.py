@@ -118,7 +118,7 @@ def _run(data: Path | None, community: str | None, work: Work) -> None:
         async with app_database(settings) as url:
             database = Database(url, pool_size=2)
             try:
-                async with database.unit_of_work(await _community(database, community)) as uow:
+                async with database.unit_of_work(await community_with(database, community)) as uow:
                     return await work(uow)
             finally:
                 await database.close()
@@ -132,7 +132,8 @@ def _run(data: Path | None, community: str | None, work: Work) -> None:
         raise click.ClickException(f"the database refused ({type(error.orig).__name__})") from None
 
 
-async def _community(database: Database, code: str | None) -> int:
+async def community_with(database: Database, code: str | None) -> int:
+    """Return the community that is meant: the one with ``code``, or the only one. Raises ClickException."""
     async with database.session() as session:
         communities = await people.communities(session)
     found = [each for each in communities if code in (None, each.code)]

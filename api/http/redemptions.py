@@ -17,11 +17,43 @@ from api.idempotency import KEYED
 from pointsbank.domain.meals import Diet, MealWish, Mode
 from pointsbank.domain.redemption import RedemptionState
 from pointsbank.domain.roles import READERS, Actor
+from pointsbank.domain.subsidy.payers import Meal, Payer
 from pointsbank.platform.database import UnitOfWork
 from services.people import service as people
 from services.settlement import service as settlement
 
 QUANTITY_MAX = 100
+
+
+class ShareAnswer(Told):
+    """What one payer pays of a meal, in fen. ``place``: which city, district or town (its division code)."""
+
+    payer: Payer
+    fen: int
+    place: str | None
+
+
+class QuoteAnswer(Told):
+    """What an order would cost now. ``milli_points``: what would be held of the member's points.
+
+    For a meal ``shares`` say who would pay; they sum to ``fen``. ``lost``: what a payer does not pay at this
+    canteen for this household, so that the member does. ``second``: this meal of the day is subsidised
+    already.
+    """
+
+    partner: str
+    item: str
+    quantity: int
+    business_date: date
+    fen: int
+    milli_points: int
+    policy_version: int
+    meal: Meal | None
+    tier: str | None
+    subsidised: bool
+    second: bool
+    shares: list[ShareAnswer]
+    lost: list[ShareAnswer]
 
 
 class ItemAnswer(Told):
@@ -70,8 +102,9 @@ class Redeem(Asked):
 class RedemptionAnswer(Told):
     """A redemption as it stands. ``voucher``: what the member shows at the counter.
 
-    ``served``: how many of ``quantity`` were handed over. ``cancelling``: a cancellation was asked for and
-    the partner has not answered yet.
+    ``shares``: who pays for a meal, frozen with the order; they sum to ``fen``. ``served``: how many of
+    ``quantity`` were handed over. ``cancelling``: a cancellation was asked for and the partner has not
+    answered yet.
     """
 
     id: UUID
@@ -90,6 +123,7 @@ class RedemptionAnswer(Told):
     captured_on: date | None
     served: int | None
     cancelling: bool
+    shares: list[ShareAnswer]
     created_at: datetime
     updated_at: datetime
 
@@ -133,6 +167,43 @@ async def redeem(request: SignedIn, data: JSONBody[Redeem]) -> Response[Redempti
         return RedemptionAnswer.of(await settlement.redeem(uow, actor, command))
 
     return await change(request, work, status=CREATED)
+
+
+@get("/redemptions/quote", opt=SIGNED_IN, operation_id="quote_redemption")
+async def quote(
+    request: SignedIn,
+    partner: Annotated[str, QueryParameter(max_length=60, description="where")],
+    item: Annotated[str, QueryParameter(max_length=60, description="what")],
+    quantity: Annotated[int, QueryParameter(ge=1, le=QUANTITY_MAX, description="how many")] = 1,
+    business_date: Annotated[
+        date | None, QueryParameter(description="a local day; today unless named")
+    ] = None,
+    member_id: Annotated[UUID | None, QueryParameter(description="for whom; yourself unless named")] = None,
+) -> QuoteAnswer:
+    """Tell what an order would cost and who would pay it, before anything is held."""
+
+    async def work(uow: UnitOfWork, actor: Actor) -> QuoteAnswer:
+        day = business_date or await people.local_today(uow)
+        command = settlement.Redeem(member_id or actor.person_id, partner, item, quantity, day)
+        found = await settlement.quote(uow, actor, command)
+        split = found.split
+        return QuoteAnswer(
+            partner=partner,
+            item=item,
+            quantity=quantity,
+            business_date=day,
+            fen=found.fen,
+            milli_points=found.milli_points,
+            policy_version=found.policy_version,
+            meal=split.meal if split else None,
+            tier=split.tier if split else None,
+            subsidised=split.subsidised if split else False,
+            second=split.second if split else False,
+            shares=[ShareAnswer.of(share) for share in split.shares] if split else [],
+            lost=[ShareAnswer.of(share) for share in split.lost] if split else [],
+        )
+
+    return await read(request, work)
 
 
 @get("/redemptions", opt=SIGNED_IN, operation_id="list_redemptions")
@@ -179,4 +250,6 @@ async def cancel(request: SignedIn, redemption_id: FromPath[UUID]) -> Response[R
     return await change(request, work)
 
 
-router = Router("/", route_handlers=[items, redeem, redemptions, redemption, cancel], tags=["redemptions"])
+router = Router(
+    "/", route_handlers=[items, redeem, quote, redemptions, redemption, cancel], tags=["redemptions"]
+)

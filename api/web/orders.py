@@ -78,6 +78,7 @@ async def show_order(
         refused=refused,
         available=await ledger.balance(uow, accounts.available(visitor.subject.ledger_ref)),
         menu=menu,
+        quotes=await settlement.quotes(uow, visitor.subject.id, visitor.words.today),
         chosen=next((each for each in items if (each.partner, each.code) == chosen), None),
         chosen_day=day or today,
         days=[today + timedelta(days=number) for number in range(AHEAD_DAYS_MAX + 1)],

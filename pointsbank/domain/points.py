@@ -49,6 +49,16 @@ def earned_points(minutes: Minutes, *, milli_points_per_hour: int, coefficient_p
     return MilliPoints(divide_half_up(product, MINUTES_PER_HOUR * MILLI))
 
 
+def points_for_part(milli_points: int, *, part: int, whole: int) -> MilliPoints:
+    """Return what ``part`` fen of something are in points, ``whole`` fen of it being ``milli_points``.
+
+    Rounded half up once, at least 1 so that what is ordered is held; all of it where it has no price in fen.
+    """
+    if whole == 0:
+        return MilliPoints(milli_points)
+    return MilliPoints(max(1, divide_half_up(milli_points * part, whole)))
+
+
 def format_points(amount: int) -> str:
     """Return milli-points as points with up to three decimals, trailing zeros dropped: 1500 → ``1.5``."""
     sign = "-" if amount < 0 else ""

@@ -29,6 +29,8 @@ from pointsbank.domain.liability import BackingRules, parse_backing
 from pointsbank.domain.lots import last_day
 from pointsbank.domain.pairing.weights import Weights, parse_weights
 from pointsbank.domain.points import Fen, MilliPoints, Minutes
+from pointsbank.domain.subsidy.parse import DEFAULT_SUBSIDY, SECTION, parse_subsidy
+from pointsbank.domain.subsidy.rules import SubsidyRules
 from pointsbank.domain.visit_rules import DEFAULT_VISITS, VISIT_MINUTES_MAX, VisitRules, parse_visit_rules
 from pointsbank.domain.waiting import WAITING_SECTION, WaitingRules, parse_waiting
 
@@ -57,6 +59,7 @@ FIELDS = frozenset(
         "waiting",
         "visits",
         "backing",
+        SECTION,
     }
 )
 CAP_FIELDS = frozenset({"day_minutes", "year_milli_points", "account_milli_points"})
@@ -181,6 +184,7 @@ class Policy:
     waiting: WaitingRules = field(default_factory=WaitingRules)
     visits: VisitRules = field(default_factory=VisitRules)
     backing: BackingRules = field(default_factory=BackingRules)
+    subsidy: SubsidyRules = field(default_factory=SubsidyRules)
 
     def expires_on(self, received_on: date) -> date | None:
         """Return the last local day of points received on a local day; None: they never expire."""
@@ -273,6 +277,7 @@ def parse_policy(version: int, effective_from: date, body: Mapping[str, Any]) ->
         waiting=parse_waiting(body),
         visits=parse_visit_rules(body.get("visits")),
         backing=parse_backing(body),
+        subsidy=parse_subsidy(body.get(SECTION)),
     )
 
 
@@ -420,6 +425,7 @@ DEFAULT_POLICY: dict[str, Any] = {
     "slots": SLOTS_SECTION,
     "waiting": WAITING_SECTION,
     "visits": DEFAULT_VISITS,
+    SECTION: DEFAULT_SUBSIDY,
 }
 """What a new community starts with. One hour is one point and an account holds at most 1,500 points
 (Guangzhou, Nanjing); a day counts at most eight hours (Guangdong: longer needs a higher confirmer). Points

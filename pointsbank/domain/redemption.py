@@ -93,13 +93,13 @@ def hear(state: RedemptionState, word: PartnerWord) -> RedemptionState | None:
 
 
 def portion(total: int, *, quantity: int, served: int) -> int:
-    """Return what ``served`` of ``quantity`` cost, when all cost ``total`` (any whole unit, the same each).
+    """Return what ``served`` of ``quantity`` cost, when all cost ``total`` (any whole unit), rounded down.
 
     Raises InvalidValue.
     """
     if not 1 <= served <= quantity:
         raise InvalidValue(field="served", rule="within_order")
-    return total // quantity * served
+    return total * served // quantity
 
 
 @dataclass(eq=False)
@@ -118,11 +118,16 @@ def require_order(item: Item, *, quantity: int, taken: int, day: date, today: da
     taken: how many of the item the member has for ``day`` (local, as ``today``) already.
     Raises InvalidValue, DailyLimitReached.
     """
+    require_order_of(quantity=quantity, day=day, today=today)
+    require_daily_limit(item, quantity=quantity, taken=taken)
+
+
+def require_order_of(*, quantity: int, day: date, today: date) -> None:
+    """Check how much is asked for and for when, whatever it is. Raises InvalidValue."""
     if not 1 <= points.whole(quantity, field="quantity") <= QUANTITY_MAX:
         raise InvalidValue(field="quantity", rule=f"between_1_and_{QUANTITY_MAX}")
     if not today <= day <= today + timedelta(days=AHEAD_DAYS_MAX):
         raise InvalidValue(field="business_date", rule=f"within_{AHEAD_DAYS_MAX}_days")
-    require_daily_limit(item, quantity=quantity, taken=taken)
 
 
 def require_daily_limit(item: Item, *, quantity: int, taken: int) -> None:

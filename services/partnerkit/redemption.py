@@ -88,6 +88,8 @@ class Order:
     voucher: str | None
     mode: str | None = None
     details: Any = None
+    shares: tuple[tuple[str, int], ...] | None = None
+    """Who pays how many fen of a meal, where the platform has said so; they sum to ``fen``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +113,23 @@ def refusal(order: Order, item: Item | None, *, now: datetime, timezone: str) ->
         return Reason.UNKNOWN_ITEM
     if not item.available or not today <= order.business_date <= today + timedelta(days=AHEAD_DAYS_MAX):
         return Reason.CLOSED
-    if (order.milli_points, order.fen) != (item.milli_points * order.quantity, item.fen * order.quantity):
+    points = item.milli_points * order.quantity
+    if order.fen != item.fen * order.quantity or order.milli_points > points:
+        return Reason.PRICE_DIFFERS
+    # Only who shares a meal with others pays fewer points than its price.
+    if order.shares is None and order.milli_points != points:
         return Reason.PRICE_DIFFERS
     return None
 
 
 def difference(known: Order, asked: Order) -> str | None:
-    """Return the first field in which two orders of one id differ, or None."""
+    """Return the first field in which two orders of one id differ, or None.
+
+    Who pays is compared only where it was kept.
+    """
     for field in Order.__slots__:
+        if field == "shares" and known.shares is None:
+            continue
         if getattr(known, field) != getattr(asked, field):
             return field
     return None

@@ -20,7 +20,7 @@ from services.partnerkit.tables import PartnerTables
 LAPSE_ROWS = 200
 """Orders that lapse in one transaction."""
 
-ORDER_FIELDS = tuple(field for field in Order.__slots__ if field != "details")
+ORDER_FIELDS = tuple(field for field in Order.__slots__ if field not in {"details", "shares"})
 
 
 async def execute(

@@ -77,8 +77,18 @@ class SaveItem(OfCommunity, frozen=True, kw_only=True):
     terms: msgspec.Raw
 
 
+class PayerShare(Asked, frozen=True, kw_only=True):
+    """What one payer pays of an order, in fen: a government, the community, or the person (points, cash)."""
+
+    payer: Annotated[str, Meta(pattern=r"\A[a-z_]+\Z", max_length=20)]
+    fen: Annotated[int, Meta(ge=1, le=10**12)]
+
+
 class OrderLine(Asked, frozen=True, kw_only=True):
-    """An order without its id. details: what only this kind of partner asks, in its own shape."""
+    """An order without its id. details: what only this kind of partner asks, in its own shape.
+
+    shares: who pays, where the platform says so; they sum to ``fen``.
+    """
 
     item: Code
     quantity: Count
@@ -87,6 +97,7 @@ class OrderLine(Asked, frozen=True, kw_only=True):
     fen: Amount
     mode: Mode | None = None
     details: msgspec.Raw | UnsetType = UNSET
+    shares: Annotated[list[PayerShare], Meta(max_length=20)] | None = None
 
 
 class PlaceOrder(OrderLine, frozen=True, kw_only=True):
@@ -119,6 +130,16 @@ class TakeIn(OfCommunity, frozen=True, kw_only=True):
     redemptions: Annotated[list[PastOrderLine], Meta(min_length=1, max_length=BULK_MAX)]
 
 
+def _payers(line: OrderLine) -> tuple[tuple[str, int], ...] | None:
+    """Return who pays, each once. Raises InvalidValue where the parts are not the price."""
+    if line.shares is None:
+        return None
+    told = {share.payer: share.fen for share in line.shares}
+    if len(told) != len(line.shares) or sum(told.values()) != line.fen:
+        raise InvalidValue(field="shares", rule="sum_of_price")
+    return tuple(told.items())
+
+
 def _order(line: OrderLine, redemption_id: UUID, voucher: str | None, read: Details) -> Order:
     return Order(
         redemption_id=redemption_id,
@@ -130,6 +151,7 @@ def _order(line: OrderLine, redemption_id: UUID, voucher: str | None, read: Deta
         voucher=voucher,
         mode=line.mode,
         details=None if isinstance(line.details, UnsetType) else read(bytes(line.details)),
+        shares=_payers(line),
     )
 
 

@@ -15,11 +15,13 @@ from pointsbank.domain.errors import InvalidValue
 from pointsbank.domain.refusal import Refusal
 from pointsbank.domain.resident import METRES_MAX, Gender, PlaceKind
 from pointsbank.domain.roles import Role
+from pointsbank.domain.subsidy.payers import Hardship, require_division
 from pointsbank.platform.cells import parse_day, parse_phone, parse_yes, plain
 from pointsbank.platform.database import Database, UnitOfWork
 from pointsbank.platform.sheets import Column, ImportCounts, Progress, RefusedRow, Sheet, SheetRow
 from services.people import service
 from services.people.roster_store import RefusedSpool
+from services.people.standing import Standing
 from services.people.views import GridInfo, NewBuilding, NewPerson, NewPlace
 
 PEOPLE_CHUNK = 1_000
@@ -39,10 +41,13 @@ ROSTER_COLUMNS = (
     Column("roles", ("角色", "roles", "身份", "role")),
     Column("number", ("编号", "number", "会员编号", "member_number")),
     Column("canteen", ("饭堂资格", "canteen", "长者饭堂")),
+    Column("household", ("户籍地", "household", "户籍", "户籍区划代码")),
+    Column("hardship", ("困难类别", "hardship", "困难类型")),
 )
 """A roster. Several roles are parted by commas, semicolons, slashes or spaces. A building that is not
 registered yet is registered in its small grid, ``east`` and ``north`` metres from the community's centre
-where both are told. Without a ``canteen`` column elders may eat at the canteen."""
+where both are told. Without a ``canteen`` column elders may eat at the canteen. ``household`` is a division
+code; it and ``hardship`` count from the day of the import, also for those who are registered already."""
 
 GENDERS = {
     "": Gender.UNKNOWN, "未知": Gender.UNKNOWN, "unknown": Gender.UNKNOWN,
@@ -64,6 +69,15 @@ PLACE_KINDS = {
     "开放式楼宇小区": PlaceKind.COMPOUND, "开放式小区": PlaceKind.COMPOUND,
     "自然村": PlaceKind.VILLAGE, "村": PlaceKind.VILLAGE,
     **{kind.value: kind for kind in PlaceKind},
+}  # fmt: skip
+HARDSHIPS: dict[str, Hardship | None] = {
+    "": None, "无": None, "none": None,
+    "特困": Hardship.DESTITUTE, "特困人员": Hardship.DESTITUTE, "散居特困人员": Hardship.DESTITUTE,
+    "低保": Hardship.MINIMUM_LIVING, "低保对象": Hardship.MINIMUM_LIVING,
+    "低收入": Hardship.LOW_INCOME, "低收入对象": Hardship.LOW_INCOME, "低保边缘": Hardship.LOW_INCOME,
+    "优抚": Hardship.ENTITLED, "优抚对象": Hardship.ENTITLED,
+    "失独": Hardship.BEREAVED, "计划生育特殊家庭": Hardship.BEREAVED,
+    **{hardship.value: hardship for hardship in Hardship},
 }  # fmt: skip
 LEADERS = frozenset({Role.BUILDING_LEADER, Role.GRID_LEADER})
 METRES = re.compile(r"-?\d{1,5}")
@@ -91,6 +105,7 @@ class _Resident:
     roles: frozenset[Role]
     member_number: str | None
     canteen: bool
+    standing: Standing | None
     key: bytes
 
     def as_person(self, building_id: UUID | None) -> NewPerson:
@@ -177,8 +192,10 @@ class RosterImport:
                 else:
                     residents.append(read)
             fresh, already = await _judge(uow, residents, known, refused)
-            if write and fresh:
-                await _register(uow, fresh, known)
+            if write:
+                if fresh:
+                    await _register(uow, fresh, known)
+                await _note_standings(uow, residents, known.today)
         counts.imported += len(fresh)
         counts.already += already
         counts.refused += len(refused)
@@ -298,6 +315,30 @@ async def _register(uow: UnitOfWork, residents: Sequence[_Resident], known: _Kno
     )
 
 
+async def _note_standings(uow: UnitOfWork, residents: Sequence[_Resident], today: date) -> None:
+    """Note hardship and household of everybody of whom a row tells them and who is registered by now."""
+    told = {each.key: each.standing for each in residents if each.standing is not None}
+    if told:
+        ids = await service.known_content_keys(uow, list(told))
+        await service.add_standings_many(
+            uow, {ids[key]: standing for key, standing in told.items() if key in ids}, effective_from=today
+        )
+
+
+def _standing(cells: dict[str, str]) -> Standing | Refusal | None:
+    """What the row says of hardship and household; None: nothing."""
+    word = plain(cells["hardship"]).casefold()
+    if word not in HARDSHIPS:
+        return Refusal("hardship", "not_a_hardship")
+    household = plain(cells["household"]) or None
+    if household is None and not word:
+        return None
+    try:
+        return HARDSHIPS[word], require_division(household, field="household") if household else None
+    except InvalidValue:
+        return Refusal("household", "division_code")
+
+
 def _read_row(row: SheetRow, known: _Known) -> _Resident | Refusal:
     """Return the row as a resident, or its first fault from left to right."""
     if row.excess:
@@ -326,6 +367,9 @@ def _read_row(row: SheetRow, known: _Known) -> _Resident | Refusal:
     canteen = parse_yes(cells["canteen"]) if "canteen" in row.cells else Role.ELDER in roles
     if canteen is None:
         return Refusal("canteen", "not_yes_or_no")
+    standing = _standing(cells)
+    if isinstance(standing, Refusal):
+        return standing
     resident = _Resident(
         number=row.number,
         raw=row.raw,
@@ -342,6 +386,7 @@ def _read_row(row: SheetRow, known: _Known) -> _Resident | Refusal:
         roles=roles,
         member_number=plain(cells["number"]) or None,
         canteen=canteen,
+        standing=standing,
         key=_content_key(cells, phone, gender, born, roles, canteen=canteen),
     )
     return _unfit(resident, known) or resident

@@ -16,6 +16,13 @@ from pointsbank.platform.database import Session, UnitOfWork
 from services.people import places_store, store
 from services.people.homes import homes_of, homes_with_role
 from services.people.languages import add_languages_many, languages_of, set_languages
+from services.people.standing import (
+    add_standings_many,
+    set_standing,
+    standing_at,
+    standings_of,
+    view_standings,
+)
 from services.people.tokens import (
     actor_by_session,
     end_session,
@@ -33,6 +40,7 @@ from services.people.views import (
     NewPerson,
     NewPlace,
     PersonInfo,
+    StandingInfo,
 )
 
 SEARCH_MAX = 200
@@ -299,6 +307,7 @@ __all__ = [
     "NewPerson",
     "NewPlace",
     "PersonInfo",
+    "StandingInfo",
     "actor_by_session",
     "actor_of",
     "add_buildings",
@@ -306,6 +315,7 @@ __all__ = [
     "add_organisations",
     "add_people",
     "add_places",
+    "add_standings_many",
     "buildings",
     "buildings_by_id",
     "check_person",
@@ -333,7 +343,11 @@ __all__ = [
     "person",
     "search_people",
     "set_languages",
+    "set_standing",
     "sign_in_tokens",
     "small_grids",
+    "standing_at",
+    "standings_of",
     "view_person",
+    "view_standings",
 ]

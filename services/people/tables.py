@@ -11,6 +11,7 @@ from sqlmodel import Field
 
 from pointsbank.domain.resident import Gender, PlaceKind
 from pointsbank.domain.roles import Role
+from pointsbank.domain.subsidy.payers import Hardship
 from pointsbank.platform.tables import BankTable, belongs_to, in_community, moment, one_of, word
 
 
@@ -149,6 +150,28 @@ class SpokenLanguage(BankTable, table=True):
     community_id: int = Field(primary_key=True)
     person_id: UUID = Field(primary_key=True)
     language: str = word(20, primary_key=True)
+
+
+class PersonStanding(BankTable, table=True):
+    """Hardship and household of a person from a day on; the latest set for the latest day counts."""
+
+    __tablename__ = "person_standings"
+    __table_args__ = (
+        belongs_to("people", "person_id"),
+        belongs_to("people", "set_by"),
+        one_of("hardship", Hardship),
+        CheckConstraint("household ~ '^[1-9][0-9]{3}([0-9]{2}([0-9]{3})?)?$'", name="household"),
+        CheckConstraint("person_id <> set_by", name="not_for_oneself"),
+        Index("ix_person_standings_person", "community_id", "person_id", "effective_from"),
+    )
+    community_id: int = Field(primary_key=True)
+    id: UUID = Field(primary_key=True)
+    person_id: UUID
+    effective_from: date
+    hardship: str | None = word(default=None, nullable=True)
+    household: str | None = word(9, default=None, nullable=True)
+    set_by: UUID | None = Field(default=None)
+    set_at: datetime = moment()
 
 
 class PersonRole(BankTable, table=True):

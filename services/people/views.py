@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from uuid import UUID
 
 from pointsbank.domain.resident import Gender, PlaceKind
 from pointsbank.domain.roles import Actor, Role
+from pointsbank.domain.subsidy.payers import Hardship
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,17 @@ class NewPerson:
     canteen_eligible: bool = False
     roles: Mapping[Role, int | None] = field(default_factory=dict)
     content_key: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StandingInfo:
+    """Hardship and household of a resident from a day on. set_by: None when it came with a roster."""
+
+    effective_from: date
+    hardship: Hardship | None
+    household: str | None
+    set_by: UUID | None
+    set_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,8 +72,8 @@ async def unsettled_lines(
         """
         SELECT d.redemption_id, d.kind, d.service_date, d.milli_points, d.fen
           FROM (SELECT r.id AS redemption_id, 'capture' AS kind, r.captured_on AS service_date,
-                       r.milli_points / r.quantity * r.served AS milli_points,
-                       r.fen / r.quantity * r.served AS fen
+                       r.milli_points * r.served / r.quantity AS milli_points,
+                       r.fen * r.served / r.quantity AS fen
                   FROM bank.redemptions r
                  WHERE r.community_id = $1 AND r.partner_id = $2 AND r.captured_on = $3
                    AND r.state = 'fulfilled' AND ($5::uuid[] IS NULL OR r.id = ANY ($5))

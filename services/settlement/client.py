@@ -25,6 +25,7 @@ from msgspec.structs import force_setattr
 
 from pointsbank.domain.partner import PartnerCode
 from pointsbank.domain.redemption import PartnerWord
+from pointsbank.domain.subsidy.payers import Share
 from pointsbank.platform.clock import Clock, SystemClock
 from pointsbank.platform.outbox import TryLater
 from pointsbank.platform.settings import Settings
@@ -242,7 +243,7 @@ class PartnerClient:
 
         Raises PartnerUnavailable, PartnerRefused.
         """
-        body = {
+        body: dict[str, Any] = {
             "community_id": community_id,
             "item": redemption.item,
             "quantity": redemption.quantity,
@@ -252,6 +253,8 @@ class PartnerClient:
             "voucher": redemption.voucher,
             **meal_of(redemption.meal),
         }
+        if redemption.shares:
+            body["shares"] = _shares(redemption.shares)
         answer = await self._call("PUT", f"redemptions/{redemption.id}", OrderAnswer, body)
         return self._about(redemption.id, answer)
 
@@ -319,6 +322,7 @@ class PartnerClient:
                     "voucher": each.voucher,
                     "fulfilled_at": each.fulfilled_at,
                     "status": PartnerWord.FULFILLED,
+                    **({"shares": _shares(each.shares)} if each.shares else {}),
                 }
                 for each in past[start : start + BULK_MAX]
             ]
@@ -452,6 +456,11 @@ async def open_partners(settings: Settings) -> AsyncIterator[Partners]:
                 if url and secret is not None
             }
         )
+
+
+def _shares(shares: Sequence[Share]) -> list[dict[str, Any]]:
+    """Who pays how much: all that a partner needs to know of whom it serves."""
+    return [{"payer": share.payer, "fen": share.fen} for share in shares]
 
 
 async def _listen(answer: httpx.Response) -> _Heard:

@@ -37,7 +37,7 @@ async def captured_lines(
     connection = await uow.connection()
     rows = await connection.fetch(
         """
-        SELECT id, milli_points / quantity * served AS milli_points, fen / quantity * served AS fen
+        SELECT id, milli_points * served / quantity AS milli_points, fen * served / quantity AS fen
           FROM bank.redemptions
          WHERE community_id = $1 AND partner_id = $2 AND captured_on = $3 AND state = 'fulfilled'
            AND (updated_at <= $4 OR id = ANY ($5::uuid[]))

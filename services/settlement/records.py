@@ -18,7 +18,6 @@ from pointsbank.domain import redemption as rules
 from pointsbank.domain.errors import DomainError, InvalidValue, NotFound
 from pointsbank.domain.hold import Hold
 from pointsbank.domain.journal import Origin, SourceKind
-from pointsbank.domain.points import MilliPoints
 from pointsbank.domain.policy import Policy
 from pointsbank.domain.redemption import RedemptionState
 from pointsbank.platform.clock import local_date
@@ -30,6 +29,8 @@ from services.ledger.views import VerdictKind
 from services.people import service as people
 from services.settlement import service, store
 from services.settlement.store import NewRedemption
+from services.settlement.subsidies import freezing, share_store
+from services.settlement.subsidies.freezing import Diners, Quote
 from services.settlement.views import (
     OutcomeKind,
     PartnerInfo,
@@ -62,6 +63,7 @@ class _Prepared:
     hold: Hold
     origin: Origin
     partner_id: UUID
+    quote: Quote
 
 
 def record_id(community_id: int, record: RedemptionRecord) -> UUID:
@@ -89,7 +91,8 @@ async def record_redemptions(uow: UnitOfWork, records: Sequence[RedemptionRecord
     """Record redemptions that were served in the past; return an outcome for each, in order.
 
     Each is recorded or refused alone (UnknownItem, InvalidValue, NotFound, DailyLimitReached,
-    InsufficientPoints), in the order given: give them in order of time. The price is the policy's of the day.
+    MealAlreadySubsidised, InsufficientPoints), in the order given: give them in order of time. The price, and
+    who pays a meal, is the policy's of the day.
     A record that came before is answered as it was recorded, and refused with another quantity.
     """
     outcomes: list[RedemptionOutcome] = []
@@ -125,8 +128,10 @@ async def _record_batch(
     await people.lock_people(uow, sorted(members))
     days = [local_date(record.at, timezone) for record in records]
     taken = await store.taken(uow, list(members), min(days), max(days))
+    diners = await freezing.diners(uow, list(members.values()), min(days), max(days))
     ids = [record_id(uow.community_id, record) for record in records]
-    known = {each.id: _as_recorded(each) for each in await store.redemptions(uow, ids=ids, limit=len(ids))}
+    before_now = await store.redemptions(uow, ids=ids, limit=len(ids))
+    known = {each.id: _as_recorded(each) for each in await freezing.with_shares(uow, before_now)}
     prepared: dict[UUID, _Prepared] = {}
     answers: list[tuple[UUID, DomainError | None]] = []
     for record, redemption_id, day in zip(records, ids, days, strict=True):
@@ -142,11 +147,12 @@ async def _record_batch(
                 policy = policies[day]
                 if policy is None:
                     raise NotFound(what="policy")
-                each = _prepare(uow, record, day, members, sold_by, policy, timezone)
+                each = _prepare(uow, record, day, members, sold_by, policy, timezone, diners)
                 key = (record.member_id, each.partner_id, record.item, day)
                 item = policy.item(record.partner, record.item)
                 rules.require_daily_limit(item, quantity=record.quantity, taken=taken.get(key, 0))
                 taken[key] = taken.get(key, 0) + record.quantity
+                diners.took(each.quote, record.member_id, day)
                 prepared[redemption_id] = each
             answers.append((redemption_id, None))
         except DomainError as error:
@@ -175,6 +181,7 @@ def _as_recorded(redemption: RedemptionInfo) -> PastRedemption:
         business_date=redemption.business_date,
         voucher=redemption.voucher,
         fulfilled_at=redemption.created_at,
+        shares=redemption.shares,
     )
 
 
@@ -186,6 +193,7 @@ def _prepare(
     sold_by: Mapping[str, PartnerInfo],
     policy: Policy,
     timezone: str,
+    diners: Diners,
 ) -> _Prepared:
     if record.at > uow.clock.now():
         raise InvalidValue(field="at", rule="not_in_the_future")
@@ -196,7 +204,7 @@ def _prepare(
     item, partner = policy.item(record.partner, record.item), sold_by[record.partner]
     rules.require_order(item, quantity=record.quantity, taken=0, day=day, today=day)
     redemption_id, member = record_id(uow.community_id, record), members[record.member_id]
-    amount = MilliPoints(item.milli_points * record.quantity)
+    quote = diners.quote(policy, item, record.member_id, day, record.quantity)
     return _Prepared(
         record=record,
         past=PastRedemption(
@@ -204,17 +212,18 @@ def _prepare(
             partner=record.partner,
             item=record.item,
             quantity=record.quantity,
-            milli_points=amount,
-            fen=item.fen * record.quantity,
+            milli_points=quote.milli_points,
+            fen=quote.fen,
             business_date=day,
             voucher=paper_voucher(redemption_id),
             fulfilled_at=record.at,
+            shares=quote.split.shares if quote.split is not None else (),
         ),
         hold=Hold(
             id=redemption_id,
             member=member.ledger_ref,
             partner=partner.id,
-            amount=amount,
+            amount=quote.milli_points,
             expires_at=rules.hold_until(
                 record.at, day_ends=service.day_end(day, timezone), hold_hours=policy.hold_hours
             ),
@@ -227,6 +236,7 @@ def _prepare(
             policy_version=policy.version,
         ),
         partner_id=partner.id,
+        quote=quote,
     )
 
 
@@ -284,8 +294,13 @@ async def _post(uow: UnitOfWork, prepared: Sequence[_Prepared]) -> dict[UUID, Do
                 at=each.record.at,
                 state=RedemptionState.FULFILLED,
                 captured_on=each.past.business_date,
+                subsidised_meal=each.quote.subsidised_meal,
             )
             for each, _ in ended
         ],
+    )
+    await share_store.insert_meals(
+        uow,
+        [meal for each, _ in ended for meal in freezing.frozen(each.past.id, each.quote, uow.clock.now())],
     )
     return refused

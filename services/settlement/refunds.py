@@ -20,6 +20,7 @@ from pointsbank.platform.ids import uuid7
 from services.ledger import holds as ledger_holds
 from services.people import service as people
 from services.settlement import refund_store, service
+from services.settlement.subsidies import freezing
 from services.settlement.views import RefundInfo
 
 PAGE_MAX = 200
@@ -75,6 +76,7 @@ async def approve(uow: UnitOfWork, actor: Actor, refund_id: UUID) -> RefundInfo:
     entry = await ledger_holds.refund_hold(
         uow, found.redemption_id, amount=MilliPoints(found.milli_points), actor=actor.ledger_ref
     )
+    await freezing.refund_meal(uow, refund_id, found.redemption_id, fen=found.fen)
     await refund_store.decide(
         uow,
         refund_id,

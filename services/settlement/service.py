@@ -7,6 +7,7 @@ event, a statement), and may come any number of times.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,8 +24,10 @@ from pointsbank.domain.journal import Origin, SourceKind
 from pointsbank.domain.meals import MealWish
 from pointsbank.domain.partner import PartnerCode
 from pointsbank.domain.points import MilliPoints
+from pointsbank.domain.policy import Item
 from pointsbank.domain.redemption import ENDED, PartnerWord, RedemptionState
 from pointsbank.domain.roles import READERS, Actor, Role
+from pointsbank.domain.subsidy.split import MealAlreadySubsidised
 from pointsbank.platform import outbox
 from pointsbank.platform.clock import local_date
 from pointsbank.platform.database import UnitOfWork
@@ -35,6 +38,8 @@ from services.people import service as people
 from services.settlement import store
 from services.settlement.meals import orders as meals
 from services.settlement.store import NewRedemption
+from services.settlement.subsidies import freezing, share_store
+from services.settlement.subsidies.freezing import Quote
 from services.settlement.views import CANCEL_ASKED, ItemInfo, PartnerInfo, RedemptionInfo
 
 REQUEST = "redemption.request"
@@ -109,8 +114,10 @@ async def redeemable_items(uow: UnitOfWork, day: date) -> list[ItemInfo]:
 async def redeem(uow: UnitOfWork, actor: Actor, command: Redeem) -> RedemptionInfo:
     """Set a member's points aside for an item and have it ordered at the partner.
 
-    For the member or a coordinator in their place. The price is the policy's of today.
-    Raises NotAllowed, NotFound, UnknownItem, InvalidValue, DailyLimitReached, InsufficientPoints.
+    For the member or a coordinator in their place. The price is the policy's of today; who pays a meal is
+    frozen with it, and only the member's own points are held.
+    Raises NotAllowed, NotFound, UnknownItem, InvalidValue, DailyLimitReached, MealAlreadySubsidised,
+    InsufficientPoints.
     """
     actor.require_self_or(command.member_id, Role.COORDINATOR, action="redeem")
     member = await people.person(uow, command.member_id)
@@ -130,12 +137,13 @@ async def redeem(uow: UnitOfWork, actor: Actor, command: Redeem) -> RedemptionIn
         day=day,
         today=today,
     )
+    quote = await _quoted(uow, member, item, day, command.quantity)
     redemption_id = uuid7()
     hold = Hold(
         id=redemption_id,
         member=member.ledger_ref,
         partner=sold_by.id,
-        amount=MilliPoints(item.milli_points * command.quantity),
+        amount=quote.milli_points,
         expires_at=rules.hold_until(now, day_ends=day_end(day, timezone), hold_hours=policy.hold_hours),
     )
     origin = Origin(
@@ -156,17 +164,50 @@ async def redeem(uow: UnitOfWork, actor: Actor, command: Redeem) -> RedemptionIn
             "item": item.code,
             "quantity": command.quantity,
             "milli_points": int(hold.amount),
-            "fen": item.fen * command.quantity,
+            "fen": quote.fen,
             "business_date": day,
             "at": now,
+            "subsidised_meal": quote.subsidised_meal,
         },
     )
     if command.meal is not None:
         if sold_by.code != PartnerCode.CANTEEN:
             raise InvalidValue(field="dish", rule="only_at_the_canteen")
         await meals.want(uow, redemption_id, member, command.meal)
+    await share_store.insert_meals(uow, freezing.frozen(redemption_id, quote, now))
     await outbox.add(uow, REQUEST, redemption_id)
-    return await _known(uow, redemption_id)
+    return await _shared(uow, await _known(uow, redemption_id))
+
+
+async def quote(uow: UnitOfWork, actor: Actor, command: Redeem) -> Quote:
+    """Return what an order would cost now and who would pay it; nothing is held or promised.
+
+    For the member or who may order in their place. Raises NotAllowed, NotFound, UnknownItem, InvalidValue,
+    MealAlreadySubsidised.
+    """
+    actor.require_self_or(command.member_id, Role.COORDINATOR, action="redeem")
+    member = await people.person(uow, command.member_id)
+    await partner(uow, command.partner)
+    today = await people.local_today(uow)
+    day = command.business_date or today
+    item = (await ledger.policy_on(uow, today)).item(command.partner, command.item)
+    rules.require_order_of(quantity=command.quantity, day=day, today=today)
+    return await _quoted(uow, member, item, day, command.quantity)
+
+
+async def quotes(uow: UnitOfWork, member_id: UUID, day: date) -> dict[tuple[str, str], Quote]:
+    """Return what one of each item would cost a member for today, by partner and item.
+
+    An item of which the policy refuses them a second one that day is not among them. For callers that have
+    decided who may see it. Raises NotFound.
+    """
+    policy = await ledger.policy_on(uow, day)
+    known = await freezing.diners(uow, [await people.person(uow, member_id)], day, day)
+    found: dict[tuple[str, str], Quote] = {}
+    for key, item in policy.items.items():
+        with contextlib.suppress(MealAlreadySubsidised):
+            found[key] = known.quote(policy, item, member_id, day, 1)
+    return found
 
 
 async def cancel_redemption(uow: UnitOfWork, actor: Actor, redemption_id: UUID) -> RedemptionInfo:
@@ -197,14 +238,15 @@ async def redemption(uow: UnitOfWork, actor: Actor, redemption_id: UUID) -> Rede
     """
     found = await _known(uow, redemption_id)
     actor.require_self_or(found.member_id, *READERS, action="view_redemption")
-    return replace(found, meal=await meals.wanted(uow, redemption_id))
+    return await _shared(uow, replace(found, meal=await meals.wanted(uow, redemption_id)))
 
 
 async def redemptions_of(
     uow: UnitOfWork, member_id: UUID, *, after: UUID | None = None, limit: int = 50
 ) -> list[RedemptionInfo]:
     """Return a member's redemptions, the newest first. after: the last id of the page before."""
-    return await store.redemptions(uow, member_id=member_id, before=after, limit=_page(limit))
+    found = await store.redemptions(uow, member_id=member_id, before=after, limit=_page(limit))
+    return await freezing.with_shares(uow, found)
 
 
 async def redemptions(
@@ -221,7 +263,7 @@ async def begin_request(uow: UnitOfWork, redemption_id: UUID) -> RedemptionInfo 
         return None
     if held.state is RedemptionState.HELD:
         await store.change(uow, redemption_id, state=RedemptionState.REQUESTED.value)
-    return replace(held, meal=await meals.wanted(uow, redemption_id))
+    return await _shared(uow, replace(held, meal=await meals.wanted(uow, redemption_id)))
 
 
 async def hear(
@@ -283,6 +325,9 @@ async def hear(
         captured_on=held.business_date if to is RedemptionState.FULFILLED else None,
         served=handed_over,
     )
+    if handed_over is not None and handed_over < held.quantity:
+        kept = rules.portion(held.fen, quantity=held.quantity, served=handed_over)
+        await freezing.refund_meal(uow, redemption_id, redemption_id, fen=held.fen - kept)
     return await _known(uow, redemption_id)
 
 
@@ -331,6 +376,17 @@ async def known_redemption(uow: UnitOfWork, redemption_id: UUID) -> RedemptionIn
 def day_end(day: date, timezone: str) -> datetime:
     """Return the moment (UTC) at which a local day is over."""
     return datetime.combine(day + timedelta(days=1), time.min, ZoneInfo(timezone)).astimezone(UTC)
+
+
+async def _quoted(uow: UnitOfWork, member: people.PersonInfo, item: Item, day: date, quantity: int) -> Quote:
+    """Return what an order costs; who pays is by the policy of the day eaten."""
+    known = await freezing.diners(uow, [member], day, day)
+    return known.quote(await ledger.policy_on(uow, day), item, member.id, day, quantity)
+
+
+async def _shared(uow: UnitOfWork, found: RedemptionInfo) -> RedemptionInfo:
+    (shared,) = await freezing.with_shares(uow, [found])
+    return shared
 
 
 async def _insert_with_voucher(uow: UnitOfWork, values: dict[str, Any]) -> None:

@@ -41,6 +41,7 @@ class NewRedemption:
     at: datetime
     state: RedemptionState = RedemptionState.HELD
     captured_on: date | None = None
+    subsidised_meal: str | None = None
 
 
 async def add_partners(uow: UnitOfWork, names: Mapping[PartnerCode, str]) -> list[UUID]:
@@ -98,6 +99,7 @@ def _values(uow: UnitOfWork, new: NewRedemption) -> dict[str, Any]:
         "partner_reference": None,
         "captured_on": new.captured_on,
         "served": new.quantity if new.captured_on is not None else None,
+        "subsidised_meal": new.subsidised_meal,
         "created_at": new.at,
         "updated_at": new.at,
     }

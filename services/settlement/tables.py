@@ -14,6 +14,7 @@ from pointsbank.domain.partner import PartnerCode
 from pointsbank.domain.redemption import RedemptionState
 from pointsbank.domain.refund import RefundReason
 from pointsbank.domain.settlement import DifferenceKind, LineKind
+from pointsbank.domain.subsidy.payers import Meal
 from pointsbank.platform.tables import BankTable, belongs_to, bigint, in_community, moment, one_of, word
 
 
@@ -31,7 +32,7 @@ class Partner(BankTable, table=True):
 class Redemption(BankTable, table=True):
     """Points on their way to a meal. The hold of the same id holds them.
 
-    served: how many of ``quantity`` were handed over, at the same price each; the rest was given back.
+    served: how many of ``quantity`` were handed over; what the rest cost was given back.
     """
 
     __tablename__ = "redemptions"
@@ -41,14 +42,25 @@ class Redemption(BankTable, table=True):
         belongs_to("partners", "partner_id"),
         belongs_to("holds", "id"),
         one_of("state", RedemptionState),
+        one_of("subsidised_meal", Meal),
         CheckConstraint("quantity > 0", name="quantity"),
         CheckConstraint("milli_points > 0 AND fen >= 0", name="amounts"),
         CheckConstraint("(state = 'fulfilled') = (captured_on IS NOT NULL)", name="captured"),
         CheckConstraint(
             "(state = 'fulfilled') = (served IS NOT NULL) AND served BETWEEN 1 AND quantity", name="served"
         ),
-        CheckConstraint("milli_points % quantity = 0 AND fen % quantity = 0", name="price"),
         UniqueConstraint("community_id", "partner_id", "business_date", "voucher"),
+        Index(
+            "uq_redemptions_subsidised_meal",
+            "community_id",
+            "member_id",
+            "business_date",
+            "subsidised_meal",
+            unique=True,
+            postgresql_where=text(
+                "subsidised_meal IS NOT NULL AND state NOT IN ('refused', 'cancelled', 'lapsed')"
+            ),
+        ),
         Index("ix_redemptions_member", "community_id", "member_id", "business_date"),
         Index("ix_redemptions_state", "community_id", "state", "created_at"),
         Index("ix_redemptions_day", "community_id", "partner_id", "captured_on", "id"),
@@ -69,6 +81,7 @@ class Redemption(BankTable, table=True):
     partner_reference: str | None = word(60, default=None, nullable=True)
     captured_on: date | None = Field(default=None)
     served: int | None = Field(default=None)
+    subsidised_meal: str | None = word(default=None, nullable=True)
     created_at: datetime = moment()
     updated_at: datetime = moment()
 

@@ -13,6 +13,7 @@ from pointsbank.domain.errors import DomainError
 from pointsbank.domain.redemption import RedemptionState
 from pointsbank.domain.refund import RefundReason
 from pointsbank.domain.settlement import SIGNATURES, BatchState, DifferenceKind, LineKind
+from pointsbank.domain.subsidy.payers import Meal, Payer, Share
 from services.settlement.meals.views import MealOrderInfo
 
 CANCEL_ASKED = "cancel_asked"
@@ -45,6 +46,7 @@ class RedemptionInfo:
 
     served: how many of ``quantity`` were handed over; None until then.
     meal: how a meal is wanted, where it was asked for.
+    shares: who pays for a meal, where that was asked for; they sum to ``fen``.
     """
 
     id: UUID
@@ -66,6 +68,7 @@ class RedemptionInfo:
     created_at: datetime
     updated_at: datetime
     meal: MealOrderInfo | None = None
+    shares: tuple[Share, ...] = ()
 
     @property
     def cancelling(self) -> bool:
@@ -86,6 +89,7 @@ class PastRedemption:
     business_date: date
     voucher: str
     fulfilled_at: datetime
+    shares: tuple[Share, ...] = ()
 
 
 class OutcomeKind(StrEnum):
@@ -253,3 +257,64 @@ class CircuitInfo:
     next_call_at: datetime | None
     changed_at: datetime | None
     last_error: str | None
+
+
+class ClaimKind(StrEnum):
+    """What a claim's line tells of."""
+
+    SERVED = "served"
+    BACK = "back"
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimLine:
+    """Meals of one group that one payer shares in; negative what went back of them.
+
+    place: which city, district or town pays. tier: the group, None where nobody's fitted. served_on: the day
+    of the meals that something went back of. ledger_ref: whose, only where it was asked for.
+    """
+
+    kind: ClaimKind
+    payer: Payer
+    place: str | None
+    tier: str | None
+    meal: Meal
+    served_on: date | None
+    ledger_ref: UUID | None
+    meals: int
+    fen: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimTotal:
+    """What one payer owes."""
+
+    payer: Payer
+    place: str | None
+    meals: int
+    fen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What is owed over the days from ``first`` to ``last``, both included. ended: they are over."""
+
+    period: str
+    first: date
+    last: date
+    ended: bool
+    lines: tuple[ClaimLine, ...]
+
+    @property
+    def totals(self) -> tuple[ClaimTotal, ...]:
+        """What each payer owes, in the order of the lines."""
+        sums: dict[tuple[Payer, str | None], tuple[int, int]] = {}
+        for line in self.lines:
+            meals, fen = sums.get((line.payer, line.place), (0, 0))
+            sums[line.payer, line.place] = meals + line.meals, fen + line.fen
+        return tuple(ClaimTotal(payer, place, *sum_) for (payer, place), sum_ in sums.items())
+
+    @property
+    def fen(self) -> int:
+        """What is owed by all together."""
+        return sum(line.fen for line in self.lines)

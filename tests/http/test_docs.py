@@ -29,6 +29,7 @@ from api.http import (
     series,
     settlement,
     settling,
+    standings,
     ties,
     waiting_work,
 )
@@ -127,6 +128,7 @@ async def test_bodies_refuse_unknown_fields_and_their_examples_are_taken(told: d
         ties.LiftExclusion,
         waiting_work.CloseLetter,
         people.SearchPeople,
+        standings.SetStanding,
         redemptions.Redeem,
         meals.RateMeal,
         meals.ComplainOfMeal,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pointsbank.domain.roles import Role
+from pointsbank.domain.subsidy.payers import Hardship
 from pointsbank.platform.database import Database
 from services.founding import found_community
 from services.people import service as people
@@ -54,6 +55,25 @@ async def test_the_same_roster_in_another_format_is_already_there(community: Dat
     again = await import_roster(community, SAMPLES / "roster.xlsx")
     assert (again.done.imported, again.done.already, again.done.refused) == (0, 5, 0)
     assert len(await everybody(community)) == 5
+
+
+async def test_household_and_hardship_come_with_a_roster_and_count_from_that_day(
+    community: Database, tmp_path: Path
+) -> None:
+    header = ("姓名", "编号", "户籍地", "困难类别")
+    rows = [("测试甲", "R1", "440703003", "低保"), ("测试乙", "R2", "", ""), ("测试丙", "R3", "蓬江区", "")]
+    imported = await import_roster(community, write_csv(tmp_path / "a.csv", header, rows))
+    assert [(row.number, row.refusal.code) for row in imported.refused] == [(4, "division_code")]
+    later = [("测试甲", "R1", "440703003", "无"), ("测试乙", "R2", "440703", "")]
+    again = await import_roster(community, write_csv(tmp_path / "b.csv", header, later))
+    assert (again.done.imported, again.done.already) == (0, 2)
+    found = await everybody(community)
+    async with community.unit_of_work(1) as uow:
+        standings = await people.standings_of(uow, [person.id for person in found.values()])
+    assert [
+        [(each.household, each.hardship) for each in standings[found[name].id]]
+        for name in ("测试甲", "测试乙")
+    ] == [[("440703003", None), ("440703003", Hardship.MINIMUM_LIVING)], [("440703", None)]]
 
 
 async def test_a_dry_run_writes_nothing(community: Database) -> None:

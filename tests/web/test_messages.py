@@ -40,7 +40,7 @@ from pointsbank.domain.grid import GridDistance
 from pointsbank.domain.help_request import RequestState
 from pointsbank.domain.journal import EntryKind, InsufficientPoints, SourceKind
 from pointsbank.domain.language import LANGUAGES
-from pointsbank.domain.meals import SCORE_MAX, SCORE_MIN, Diet, Meal, Mode, Tag
+from pointsbank.domain.meals import SCORE_MAX, SCORE_MIN, Diet, Mode, Tag
 from pointsbank.domain.pairing.plan import How, Smallest
 from pointsbank.domain.pairing.rules import Blocked
 from pointsbank.domain.pairing.value import Term
@@ -51,12 +51,15 @@ from pointsbank.domain.redemption import RedemptionState
 from pointsbank.domain.resident import Gender
 from pointsbank.domain.roles import Role
 from pointsbank.domain.settlement import DifferenceKind
+from pointsbank.domain.subsidy.payers import Hardship, Meal, Payer
 from pointsbank.domain.visit import ConfirmationMethod, VisitState
 from pointsbank.domain.visit_rules import BarKind, Ground
 from pointsbank.platform.messages import LOCALES, negotiate, rule_key
 from services.ledger.exchange.exports import Format
 from services.ledger.exchange.sheets import ACCOUNT_COLUMNS, LINE_COLUMNS, NOTES, SHEETS, TRIAL_COLUMNS
 from services.ledger.proof.verification import Fault
+from services.settlement.subsidies.claim_sheets import COLUMNS, PERSON_COLUMN
+from services.settlement.views import ClaimKind
 
 EXPORT_COLUMNS = dict.fromkeys((*LINE_COLUMNS, *ACCOUNT_COLUMNS, *TRIAL_COLUMNS))
 
@@ -72,6 +75,9 @@ FAMILIES: dict[str, list[str]] = {
     "ask.soon.": list(SOON),
     "ask.ends.": sorted({unit for unit, _ in ENDS.values()}),
     "ask.wide.": ["daytime", "forenoon", "afternoon", "evening"],
+    "claim.column.": [*COLUMNS, PERSON_COLUMN],
+    "claim.": ["total"],
+    "claim.kind.": list(ClaimKind),
     "complaint.to_do.": list(ToDo),
     "complaint_state.": list(ComplaintState),
     "decision.": list(DecisionKind),
@@ -102,6 +108,7 @@ FAMILIES: dict[str, list[str]] = {
     "pairing.near.": [each.name.lower() for each in GridDistance],
     "pairing.term.": list(Term),
     "ground.": list(Ground),
+    "hardship.": list(Hardship),
     "hours.": list(PARTS_OF_DAY),
     "item.": [item for sold in DEFAULT_POLICY["items"].values() for item in sold],
     "kind.": list(DEFAULT_POLICY["kinds"]),
@@ -111,11 +118,13 @@ FAMILIES: dict[str, list[str]] = {
     "match.column.": [*MATCH_PAIRED, *MATCH_UNPAIRED, "agent", "jobs", "used", "cost"],
     "match.how.": list(How),
     "match.term.": list(Term),
+    "meal.": list(Meal),
     "method.": list(ConfirmationMethod),
     "nav.": ["elder", "volunteer", "board", "people", "books", "audit", "settlement", "confirm", "family"],
     "outbox.circuit.": list(CircuitState),
     "outbox.circuit_means.": list(CircuitState),
     "outbox.topic.": list(TOPICS.values()),
+    "payer.": list(Payer),
     "partner.": list(DEFAULT_POLICY["items"]),
     "proof.term.": list(ProofTerm),
     "reason.": sorted(REASONS),
@@ -130,7 +139,6 @@ FAMILIES: dict[str, list[str]] = {
     "visit_state.": list(VisitState),
     "voucher.next.": list(RedemptionState),
     "diet.": list(Diet),
-    "meal.": list(Meal),
     "mode.": list(Mode),
     "score.": [str(score) for score in range(SCORE_MIN, SCORE_MAX + 1)],
     "tag.": list(Tag),

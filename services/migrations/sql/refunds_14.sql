@@ -58,8 +58,8 @@ BEGIN
         SELECT 1 FROM bank.redemptions r
          WHERE r.community_id = NEW.community_id AND r.id = NEW.redemption_id AND r.state = 'fulfilled'
            AND r.captured_on = NEW.service_date AND r.partner_id = NEW.partner_id
-           AND NEW.milli_points <= r.milli_points / r.quantity * r.served
-           AND NEW.fen <= r.fen / r.quantity * r.served) THEN
+           AND NEW.milli_points <= r.milli_points * r.served / r.quantity
+           AND NEW.fen <= r.fen * r.served / r.quantity) THEN
         RAISE EXCEPTION 'refund % is of no captured redemption', NEW.id USING ERRCODE = 'check_violation';
     END IF;
     RETURN NULL;
@@ -80,8 +80,8 @@ BEGIN
           LEFT JOIN bank.redemptions r ON r.community_id = f.community_id AND r.id = f.redemption_id
          WHERE f.kind = 'capture'
            AND (r.state IS DISTINCT FROM 'fulfilled' OR r.captured_on <> f.service_date
-                OR r.milli_points / r.quantity * r.served <> f.milli_points
-                OR r.fen / r.quantity * r.served <> f.fen)) THEN
+                OR r.milli_points * r.served / r.quantity <> f.milli_points
+                OR r.fen * r.served / r.quantity <> f.fen)) THEN
         RAISE EXCEPTION 'a line is not a captured redemption as it stands' USING ERRCODE = 'check_violation';
     END IF;
     IF EXISTS (

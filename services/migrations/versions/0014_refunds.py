@@ -67,12 +67,6 @@ def upgrade() -> None:
         "(state = 'fulfilled') = (served IS NOT NULL) AND served BETWEEN 1 AND quantity",
         schema="bank",
     )
-    op.create_check_constraint(
-        op.f("ck_redemptions_price"),
-        "redemptions",
-        "milli_points % quantity = 0 AND fen % quantity = 0",
-        schema="bank",
-    )
     op.create_table(
         "refunds",
         sa.Column("community_id", sa.Integer(), nullable=False),
@@ -224,7 +218,6 @@ def downgrade() -> None:
     op.drop_column("settlement_lines", "kind", schema="bank")
     op.drop_constraint(op.f("ck_settlement_batches_entry"), "settlement_batches", schema="bank")
     op.alter_column("settlement_batches", "entry_number", nullable=False, schema="bank")
-    op.drop_constraint(op.f("ck_redemptions_price"), "redemptions", schema="bank")
     op.drop_constraint(op.f("ck_redemptions_served"), "redemptions", schema="bank")
     op.drop_column("redemptions", "served", schema="bank")
     op.drop_column("partner_events", "quantity", schema="bank")
