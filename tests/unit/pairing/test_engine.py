@@ -26,10 +26,10 @@ from tests.unit.pairing.days import GRIDS as DAY_GRIDS
 from tests.unit.pairing.days import day
 from tests.unit.pairing.instances import ORIGIN, best_worth, instances, possible
 
-EXAMPLES = 2_000 if settings.get_current_profile_name() == LONG else 500
+EXAMPLES = 10_000 if settings.get_current_profile_name() == LONG else 2_000
 
 many = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-some = settings(max_examples=EXAMPLES // 4, deadline=None, suppress_health_check=list(HealthCheck))
+some = settings(max_examples=EXAMPLES // 8, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @many
