@@ -108,7 +108,7 @@ def test_a_run_is_shown_whole_in_every_language_and_asks_nobody_outside() -> Non
     for locale in LOCALES:
         words = Words(locale, timezone="Asia/Shanghai", today=date(2026, 3, 2))
         grids = [GridInfo(number, str(number), (number - 1) // 4 + 1, "") for number in range(1, 17)]
-        info = SimpleNamespace(ran_at=datetime(2026, 3, 1, 10, tzinfo=UTC), engine="engine")
+        info = SimpleNamespace(ran_at=datetime(2026, 3, 1, 10, tzinfo=UTC), engine="engine", left_out=0)
         told = shown("pairing.html", words, {"info": info, **run_facts(words, given, plan, names, grids)})
         assert told.count('class="paired"') == len(plan.visits) + 1  # and the legend's
         assert told.count('class="unpaired"') == len(plan.unpaired) + 1
