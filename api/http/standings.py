@@ -35,7 +35,7 @@ class SetStanding(Asked):
     household: Annotated[str, text(9)] | None = None
 
 
-class StandingAnswer(Told):
+class PersonStandingAnswer(Told):
     """What a resident is from a day on. ``set_by``: null when it came with a roster."""
 
     effective_from: date
@@ -45,20 +45,20 @@ class StandingAnswer(Told):
     set_at: datetime
 
 
-class StandingPage(Told):
+class PersonStandingPage(Told):
     """A resident's standings, the one that counts for a day before those it replaced, latest day first."""
 
-    items: list[StandingAnswer]
+    items: list[PersonStandingAnswer]
 
 
 @post("/people/{person_id:uuid}/standings", opt=may(*STAFF), operation_id="set_standing", status_code=CREATED)
 async def set_standing(
     request: SignedIn, person_id: FromPath[UUID], data: JSONBody[SetStanding]
-) -> Response[StandingAnswer]:
+) -> Response[PersonStandingAnswer]:
     """Say what a resident's hardship and household are from a day on; earlier orders keep their split."""
 
-    async def work(uow: UnitOfWork, actor: Actor) -> StandingAnswer:
-        return StandingAnswer.of(
+    async def work(uow: UnitOfWork, actor: Actor) -> PersonStandingAnswer:
+        return PersonStandingAnswer.of(
             await people.set_standing(
                 uow,
                 actor,
@@ -73,12 +73,12 @@ async def set_standing(
 
 
 @get("/people/{person_id:uuid}/standings", opt=SIGNED_IN, operation_id="list_standings")
-async def standings(request: SignedIn, person_id: FromPath[UUID]) -> StandingPage:
+async def standings(request: SignedIn, person_id: FromPath[UUID]) -> PersonStandingPage:
     """List a resident's standings, to themselves or to who may read the community."""
 
-    async def work(uow: UnitOfWork, actor: Actor) -> StandingPage:
+    async def work(uow: UnitOfWork, actor: Actor) -> PersonStandingPage:
         found = await people.view_standings(uow, actor, person_id)
-        return StandingPage(items=[StandingAnswer.of(each) for each in found])
+        return PersonStandingPage(items=[PersonStandingAnswer.of(each) for each in found])
 
     return await read(request, work)
 

@@ -26,6 +26,7 @@ from api.http import (
     meals,
     people,
     redemptions,
+    refunds,
     series,
     settlement,
     settling,
@@ -113,6 +114,8 @@ async def test_what_changes_the_ledger_says_that_it_needs_a_key(told: dict[str, 
         *("confirm_visit", "redeem", "cancel_redemption", "give_points", "donate_points"),
         *("propose_decision", "approve_decision", "refuse_decision"),
         *("propose_policy", "approve_policy", "refuse_policy"),
+        *("propose_refund", "approve_refund", "refuse_refund"),
+        *("sign_settlement_batch", "note_settlement_batch_paid"),
     }
     assert takes_none == {"search_people", "issue_door_card"}
 
@@ -153,6 +156,8 @@ async def test_bodies_refuse_unknown_fields_and_their_examples_are_taken(told: d
         complaints.Hear,
         complaints.Decide,
         complaints.Appeal,
+        refunds.RefundAsked,
+        settlement.Paid,
     ]
     for body in bodies:
         shape = told["components"]["schemas"][body.__name__]

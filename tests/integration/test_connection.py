@@ -102,6 +102,7 @@ COMMAND_LINES = [
     *(["up"], ["doctor"], ["links"], ["settle"], ["audit", "verify"], ["audit", "seal"]),
     *(["ledger", "recompute"], ["policy", "show"], ["policy", "approve", "1", "--by", "x"]),
     *(["import", "people", "x"], ["import", "service", "x"], ["migrate", "up"], ["migrate", "check"]),
+    *(["claim", "--period", "2026-11"], ["outbox", "list"]),
 ]
 
 

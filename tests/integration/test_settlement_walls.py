@@ -62,7 +62,8 @@ async def test_what_a_redemption_costs_is_never_changed(books: Books, column: st
 async def test_a_redemption_is_not_fulfilled_without_its_capture(books: Books) -> None:
     with pytest.raises(asyncpg.CheckViolationError, match="its hold is not"):
         await books.app.execute(
-            "UPDATE bank.redemptions SET state = 'fulfilled', captured_on = '2026-03-02' WHERE id = $1",
+            "UPDATE bank.redemptions SET state = 'fulfilled', captured_on = '2026-03-02', served = 1"
+            " WHERE id = $1",
             books.waiting,
         )
 
@@ -91,8 +92,9 @@ async def test_a_redemption_that_has_ended_stays_as_it_is(books: Books) -> None:
 async def test_a_line_of_an_uncaptured_redemption_is_refused(books: Books) -> None:
     with pytest.raises(asyncpg.CheckViolationError, match="not a captured redemption"):
         await books.app.execute(
-            "INSERT INTO bank.settlement_lines (community_id, redemption_id, batch_id, milli_points, fen) "
-            "VALUES (1, $1, $2, 10000, 1200)",
+            "INSERT INTO bank.settlement_lines"
+            " (community_id, redemption_id, kind, batch_id, service_date, milli_points, fen)"
+            " VALUES (1, $1, 'capture', $2, '2026-03-02', 10000, 1200)",
             books.waiting,
             books.batch,
         )
@@ -101,8 +103,10 @@ async def test_a_line_of_an_uncaptured_redemption_is_refused(books: Books) -> No
 async def test_a_redemption_is_settled_in_one_batch_only(books: Books) -> None:
     with pytest.raises(asyncpg.UniqueViolationError):
         await books.app.execute(
-            "INSERT INTO bank.settlement_lines (community_id, redemption_id, batch_id, milli_points, fen) "
-            "SELECT community_id, redemption_id, batch_id, milli_points, fen FROM bank.settlement_lines"
+            "INSERT INTO bank.settlement_lines"
+            " (community_id, redemption_id, kind, batch_id, service_date, milli_points, fen)"
+            " SELECT community_id, redemption_id, kind, batch_id, service_date, milli_points, fen"
+            " FROM bank.settlement_lines"
         )
 
 

@@ -123,9 +123,10 @@ def test_an_account_holds_only_its_kinds_commodity() -> None:
         AccountCode(AccountKind.MEMBER_AVAILABLE, UUID(int=1), Commodity.FEN)
 
 
-def test_only_issuance_and_the_fund_may_go_below_zero() -> None:
+def test_no_members_account_may_go_below_zero() -> None:
     below = {kind for kind in AccountKind if accounts.floor_of(kind) == FLOOR_NONE}
-    assert below == {AccountKind.ISSUANCE, AccountKind.SUBSIDY_FUND}
+    partners = {AccountKind.PARTNER_EARNED, AccountKind.PARTNER_RECEIVABLE}  # until a refund is corrected
+    assert below == {AccountKind.ISSUANCE, AccountKind.SUBSIDY_FUND} | partners
 
 
 def test_a_visit_earns_minutes_and_points_in_one_entry() -> None:

@@ -68,6 +68,24 @@ $$;
 
 CREATE CONSTRAINT TRIGGER require_refund_entry AFTER INSERT OR UPDATE ON bank.refunds
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION bank.require_refund_entry();
+-- And only a refund takes a capture back.
+CREATE FUNCTION bank.require_refund_of_capture() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    IF EXISTS (SELECT 1 FROM bank.journal_lines l
+                WHERE l.community_id = NEW.community_id AND l.number = NEW.reverses AND l.line = 1
+                  AND l.kind = 'capture')
+       AND NOT EXISTS (SELECT 1 FROM bank.refunds u
+                        WHERE u.community_id = NEW.community_id AND u.entry_number = NEW.number) THEN
+        RAISE EXCEPTION 'a capture is taken back by a refund alone' USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE CONSTRAINT TRIGGER require_refund_of_capture AFTER INSERT ON bank.journal_lines
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.reverses IS NOT NULL AND NEW.line = 1)
+    EXECUTE FUNCTION bank.require_refund_of_capture();
+
 CREATE TRIGGER refuse_second_ending BEFORE UPDATE ON bank.refunds
     FOR EACH ROW WHEN (OLD.state <> 'proposed') EXECUTE FUNCTION bank.refuse_second_ending('refund');
 
@@ -137,4 +155,5 @@ $$;
 
 GRANT UPDATE (state, decided_by, decided_at, booked_on, entry_number) ON bank.refunds TO pointsbank_app;
 GRANT UPDATE (served) ON bank.redemptions TO pointsbank_app;
-REVOKE ALL ON FUNCTION bank.require_refund_entry, bank.require_two_signatures FROM PUBLIC;
+REVOKE ALL ON FUNCTION bank.require_refund_entry, bank.require_refund_of_capture, bank.require_two_signatures
+    FROM PUBLIC;

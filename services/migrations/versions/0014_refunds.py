@@ -208,7 +208,10 @@ def downgrade() -> None:
     op.drop_table("settlement_payments", schema="bank")
     op.drop_table("settlement_signatures", schema="bank")
     op.drop_table("refunds", schema="bank")
-    op.execute("DROP FUNCTION bank.require_refund_entry, bank.require_two_signatures")
+    op.execute("DROP TRIGGER require_refund_of_capture ON bank.journal_lines")
+    op.execute(
+        "DROP FUNCTION bank.require_refund_entry, bank.require_refund_of_capture, bank.require_two_signatures"
+    )
     op.drop_constraint(op.f("pk_settlement_lines"), "settlement_lines", schema="bank")
     op.create_primary_key(
         op.f("pk_settlement_lines"), "settlement_lines", ["community_id", "redemption_id"], schema="bank"
