@@ -18,12 +18,16 @@ from api.web.pages import page
 from api.web.visitor import Visitor, visit
 from pointsbank.domain.errors import DomainError, InvalidValue
 from pointsbank.domain.roles import READERS, STAFF, Actor
+from pointsbank.domain.subsidy.parse import QUARTER_OF_THE_PRICE
 from pointsbank.domain.subsidy.payers import Hardship
 from pointsbank.platform.database import UnitOfWork
 from services.people import service as people
 from services.settlement.subsidies import claim_sheets, claims
 
 CLAIMS = "/books/claims"
+NAMED_TIERS = frozenset(tier["code"] for tier in QUARTER_OF_THE_PRICE["tiers"])
+"""Groups that have words of ours; a group of a community's own is called by its code."""
+
 WRITERS = {
     "csv": (claim_sheets.write_csv, "text/csv; charset=utf-8"),
     "xlsx": (
@@ -42,7 +46,15 @@ async def claim(request: SignedIn) -> Response[str]:
             told = await claims.claim(uow, request.query_params.get("period") or None)
         except InvalidValue as error:
             refused = error
-        return page(request, visitor, "claim.html", refused=refused, claim=told, formats=list(WRITERS))
+        return page(
+            request,
+            visitor,
+            "claim.html",
+            refused=refused,
+            claim=told,
+            formats=list(WRITERS),
+            named_tiers=NAMED_TIERS,
+        )
 
 
 @get("/books/claims/{period:str}/{format_:str}", opt=may(*READERS), include_in_schema=False)

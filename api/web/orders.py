@@ -71,6 +71,7 @@ async def show_order(
     today = visitor.words.today
     items = await settlement.redeemable_items(uow, visitor.words.today)
     menu = {partner: list(sold) for partner, sold in groupby(items, key=lambda each: each.partner)}
+    quotes = await settlement.quotes(uow, visitor.subject.id, day or today)
     return page(
         request,
         visitor,
@@ -78,13 +79,17 @@ async def show_order(
         refused=refused,
         available=await ledger.balance(uow, accounts.available(visitor.subject.ledger_ref)),
         menu=menu,
-        quotes=await settlement.quotes(uow, visitor.subject.id, visitor.words.today),
+        quotes=quotes,
         chosen=next((each for each in items if (each.partner, each.code) == chosen), None),
         chosen_day=day or today,
         days=[today + timedelta(days=number) for number in range(AHEAD_DAYS_MAX + 1)],
         served=served,
         dish=dish,
-        prices={each.code: each.milli_points for each in items if each.partner == PartnerCode.CANTEEN},
+        prices={
+            code: quote.milli_points
+            for (partner, code), quote in quotes.items()
+            if partner == PartnerCode.CANTEEN
+        },
         diets=list(Diet),
         modes=list(Mode),
         tags=frozenset(Tag),

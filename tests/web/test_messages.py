@@ -22,6 +22,7 @@ from api.errors import STATUSES
 from api.http.books import StatementOf
 from api.web.availability import PARTS_OF_DAY
 from api.web.drafts import ENDS, SOON, WHO
+from api.web.meals import NAMED_TIERS
 from api.web.orders import REASONS
 from api.web.pages import DONE, TEMPLATES
 from api.web.standing import PROBLEMS
@@ -142,6 +143,7 @@ FAMILIES: dict[str, list[str]] = {
     "mode.": list(Mode),
     "score.": [str(score) for score in range(SCORE_MIN, SCORE_MAX + 1)],
     "tag.": list(Tag),
+    "tier.": sorted(NAMED_TIERS),
     "standing.problem.": sorted({*PROBLEMS, "other"}),
     "standing.weekday.": [str(day) for day in range(7)],
 }
