@@ -53,7 +53,7 @@ async def show_apart(
 
 @post(APART, opt=may(*STAFF), include_in_schema=False)
 async def keep_apart(request: SignedIn) -> Response[Any]:
-    """Keep an elder and a volunteer apart from now on; what is agreed already stays agreed."""
+    """Keep an elder and a volunteer apart from now on; what they have agreed for later is called off."""
     form = await read_form(request)
 
     async def work(uow: UnitOfWork, actor: Actor) -> str:
