@@ -70,8 +70,8 @@ async def test_feedback_and_a_complaint_go_their_way_over_http(
     appealed = await volunteer.post(f"{path}/appeal", {"note": "ask the neighbour"})
     assert appealed.json()["to_do"] == "decide_appeal"
     (listed,) = (await volunteer.get("/complaints")).json()["items"]
-    for told in (appealed.json(), listed):
-        assert (told["complained_by"], told["note"], told["finding"]) == (None, None, "ten minutes")
+    for each in (appealed.json(), listed):
+        assert (each["complained_by"], each["note"], each["finding"]) == (None, None, "ten minutes")
     (listed,) = (await elder.get("/complaints")).json()["items"]
     assert (listed["complained_by"], listed["note"]) == (str(world.elder.id), "left at once")
     own = await coordinator.post(f"{path}/decide-appeal", {"upheld": False, "finding": "as before"})
