@@ -201,7 +201,7 @@ def _example(schema: Mapping[str, Any], shapes: Mapping[str, Any]) -> Any:
         return known[0]
     if "const" in schema or "enum" in schema:
         return schema.get("const", schema.get("enum", [None])[0])
-    if choices := schema.get("anyOf"):
+    if choices := schema.get("anyOf") or schema.get("oneOf"):
         return _example(choices[0], shapes)
     match schema.get("type"):
         case "object" if "properties" in schema:
