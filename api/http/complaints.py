@@ -56,13 +56,14 @@ class ComplaintAnswer(Told):
     """A complaint as it stands; ``to_do`` is what people have to do next.
 
     ``reversal_id``, ``restoring_points_id`` and ``restoring_minutes_id`` are decisions: a second person
-    approves them, and only then they are posted.
+    approves them, and only then they are posted. To the volunteer it is about, ``complained_by`` and ``note``
+    are null: they are told what of and what was found, never by whom or in which words.
     """
 
     id: UUID
     visit_id: UUID
     volunteer_id: UUID
-    complained_by: UUID
+    complained_by: UUID | None
     ground: Ground
     note: str | None
     state: ComplaintState
@@ -84,6 +85,14 @@ class ComplaintAnswer(Told):
     restoring_points_id: UUID | None
     restoring_minutes_id: UUID | None
     to_do: ToDo
+
+    @classmethod
+    def to(cls, actor: Actor, info: object) -> ComplaintAnswer:
+        """Return the answer as ``actor`` may read it, whatever else they are in the community."""
+        told = cls.of(info)
+        if actor.person_id != told.volunteer_id:
+            return told
+        return told.model_copy(update={"complained_by": None, "note": None})
 
 
 class ComplaintPage(Told):
@@ -142,7 +151,7 @@ async def complaints(
 
     async def work(uow: UnitOfWork, actor: Actor) -> ComplaintPage:
         found = await care.complaints(uow, actor, visit_id=visit_id, after=after, limit=limit)
-        items = [ComplaintAnswer.of(each) for each in found]
+        items = [ComplaintAnswer.to(actor, each) for each in found]
         return ComplaintPage(items=items, next_after=items[-1].id if len(items) == limit else None)
 
     return await read(request, work)
@@ -194,7 +203,7 @@ async def appeal(
     """Appeal against an upheld complaint, once, within the policy's days."""
 
     async def work(uow: UnitOfWork, actor: Actor) -> ComplaintAnswer:
-        return ComplaintAnswer.of(await care.appeal(uow, actor, complaint_id, note=data.note))
+        return ComplaintAnswer.to(actor, await care.appeal(uow, actor, complaint_id, note=data.note))
 
     return await change(request, work)
 

@@ -17,6 +17,7 @@ from pointsbank.domain.feedback import FEEDBACK_NOTE_MAX, RATING_MAX, Again, Sid
 from pointsbank.domain.roles import Actor
 from pointsbank.platform.database import UnitOfWork
 from services.care import service as care
+from services.matching import service as matching
 
 
 class GiveFeedback(Asked):
@@ -58,7 +59,7 @@ async def give(
 
     async def work(uow: UnitOfWork, actor: Actor) -> FeedbackAnswer:
         return FeedbackAnswer.of(
-            await care.give_feedback(
+            await matching.give_feedback(
                 uow, actor, visit_id, again=data.again, rating=data.rating, note=data.note
             )
         )

@@ -167,8 +167,7 @@ async def exclude(request: SignedIn, data: JSONBody[Exclude]) -> Response[Exclus
 
     async def work(uow: UnitOfWork, actor: Actor) -> ExclusionPage:
         elder_id = data.elder_id or actor.person_id
-        await care.exclude(uow, actor, elder_id, data.volunteer_id, data.reason)
-        await matching.part_offers(uow, [elder_id])
+        await matching.exclude(uow, actor, elder_id, data.volunteer_id, data.reason)
         return await _exclusions(uow, actor, elder_id)
 
     return await change(request, work, status=CREATED)

@@ -17,6 +17,7 @@ from pointsbank.domain.preferences import ExclusionReason
 from pointsbank.domain.roles import READERS, STAFF, Actor, Role
 from pointsbank.platform.database import UnitOfWork
 from services.care import service as care
+from services.matching import service as matching
 
 APART = "/coordinator/apart"
 DRAFT = {"elder": "", "volunteer": "", "reason": ""}
@@ -53,7 +54,7 @@ async def show_apart(
 
 @post(APART, opt=may(*STAFF), include_in_schema=False)
 async def keep_apart(request: SignedIn) -> Response[Any]:
-    """Keep an elder and a volunteer apart from now on; what is agreed already stays agreed."""
+    """Keep an elder and a volunteer apart from now on; what they have agreed for later is called off."""
     form = await read_form(request)
 
     async def work(uow: UnitOfWork, actor: Actor) -> str:
@@ -61,7 +62,7 @@ async def keep_apart(request: SignedIn) -> Response[Any]:
             raise InvalidValue(field="reason", rule="known_value")
         elder = await named(uow, actor, form.get("elder", ""), Role.ELDER, field="elder_id")
         volunteer = await named(uow, actor, form.get("volunteer", ""), Role.VOLUNTEER, field="volunteer_id")
-        await care.exclude(uow, actor, elder, volunteer, ExclusionReason(form["reason"]))
+        await matching.exclude(uow, actor, elder, volunteer, ExclusionReason(form["reason"]))
         return f"{APART}?done=settled"
 
     return await _done(request, work, form, form)

@@ -27,6 +27,7 @@ from services.care import service as care
 from services.care.views import VisitInfo
 from services.ledger import lots
 from services.ledger import service as ledger
+from services.matching import service as matching
 from services.settlement import service as settlement
 
 ELDERS = may(Role.ELDER, Role.COORDINATOR)
@@ -139,7 +140,7 @@ async def again(request: SignedIn, visit_id: FromPath[UUID]) -> Response[Any]:
         if said not in set(Again):
             raise InvalidValue(field="again", rule="known_value")
         await elders_visit(uow, actor, visit_id)
-        await care.give_feedback(uow, actor, visit_id, again=Again(said))
+        await matching.give_feedback(uow, actor, visit_id, again=Again(said))
         return f"{home_while_acting(request)}?done=feedback_given"
 
     return await _on_visit(request, visit_id, work, form)

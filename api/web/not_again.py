@@ -19,6 +19,7 @@ from pointsbank.domain.visit import ATTENDED
 from pointsbank.platform.database import UnitOfWork
 from services.care import service as care
 from services.care.views import VisitInfo
+from services.matching import service as matching
 
 NOT_AGAIN = "/elder/not-again"
 LOOKED_BACK = 50
@@ -73,8 +74,8 @@ async def keep_apart(request: SignedIn) -> Response[Any]:
         if found.elder_id != visitor.subject.id:
             raise NotFound(what="visit")
         if form.get("why"):
-            await care.give_feedback(uow, actor, found.id, again=Again.NO, note=form["why"])
-        await care.exclude(uow, actor, found.elder_id, found.volunteer_id, ExclusionReason.ASKED)
+            await matching.give_feedback(uow, actor, found.id, again=Again.NO, note=form["why"])
+        await matching.exclude(uow, actor, found.elder_id, found.volunteer_id, ExclusionReason.ASKED)
         return f"{NOT_AGAIN}?done=kept_apart"
 
     return await _done(request, work, form)

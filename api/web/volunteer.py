@@ -186,7 +186,7 @@ async def again(request: SignedIn, visit_id: FromPath[UUID]) -> Response[Any]:
     async def work(uow: UnitOfWork, actor: Actor) -> str:
         if said not in set(Again):
             raise InvalidValue(field="again", rule="known_value")
-        await care.give_feedback(uow, actor, visit_id, again=Again(said))
+        await matching.give_feedback(uow, actor, visit_id, again=Again(said))
         return f"{HOME}?done=feedback_given"
 
     return await _did(request, work)

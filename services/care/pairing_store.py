@@ -15,6 +15,7 @@ async def commitments(
 ) -> list[dict[str, Any]]:
     """Return the visits, planned or made, that touch [start, end), in order, with where they are.
 
+    Where: the building that was asked for, else the elder's own.
     stands: whether the volunteer still has to be there. minutes: as made, else as planned.
     """
     connection = await uow.connection()
@@ -23,11 +24,12 @@ async def commitments(
         SELECT v.volunteer_id, v.kind, v.planned_start AS start, v.planned_end AS "end",
                v.state IN ('planned', 'under_way') AS stands,
                coalesce(v.minutes, extract(epoch FROM v.planned_end - v.planned_start)::int / 60) AS minutes,
-               coalesce(b.small_grid, r.small_grid) AS small_grid, b.east_m, b.north_m
+               b.small_grid, b.east_m, b.north_m
           FROM bank.visits v
           JOIN bank.people e ON e.community_id = v.community_id AND e.id = v.elder_id
-          LEFT JOIN bank.buildings b ON b.community_id = e.community_id AND b.id = e.building_id
           LEFT JOIN bank.help_requests r ON r.community_id = v.community_id AND r.id = v.help_request_id
+          LEFT JOIN bank.buildings b ON b.community_id = v.community_id
+                                    AND b.id = coalesce(r.building_id, e.building_id)
          WHERE v.community_id = $1 AND v.volunteer_id = ANY ($2::uuid[])
            AND v.state IN ('planned', 'under_way', 'done', 'confirmed')
            AND v.planned_start > $3::timestamptz - interval '1 day'

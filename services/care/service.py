@@ -23,6 +23,7 @@ from services.care.aftercare.feedback import (
     without_feedback,
 )
 from services.care.aftercare.sanctions import barred, sanctions_of
+from services.care.aftercare.views import FeedbackInfo
 from services.care.apart import kept_apart
 from services.care.attending import check_in, check_out, nobody_home
 from services.care.backfill import BackfillRoom, backfill, backfill_room
@@ -109,6 +110,7 @@ __all__ = [
     "Case",
     "DoorCode",
     "ExclusionInfo",
+    "FeedbackInfo",
     "NotAgainInfo",
     "Outlook",
     "Promise",

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pointsbank.domain.availability import VolunteerRules
 from pointsbank.domain.grid import GridPlan
+from pointsbank.domain.pairing.instance import URGENCY_MAX
 from pointsbank.platform.clock import local_date, local_day
 from pointsbank.platform.database import UnitOfWork
 from services.care.service import RequestInfo
@@ -126,6 +127,14 @@ class Frame:
     def minute(self, at: datetime) -> int:
         """Return the whole minutes from the origin to a moment."""
         return (at - self.origin) // timedelta(minutes=1)
+
+
+def answer_by(frame: Frame, request: RequestInfo) -> datetime:
+    """Return until when a volunteer may answer an offer of a request: sooner where it is urgent."""
+    minutes = frame.policies.for_kind(request.kind, frame.days[0]).offer_minutes
+    if request.urgency == URGENCY_MAX:
+        minutes = min(minutes, frame.rules.urgent_offer_minutes)
+    return frame.now + timedelta(minutes=minutes)
 
 
 async def frame_for(uow: UnitOfWork, requests: Sequence[RequestInfo], *, now: datetime) -> Frame:

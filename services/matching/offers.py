@@ -21,7 +21,7 @@ from services.care import service as care
 from services.care.service import RequestInfo, VisitInfo
 from services.matching import store
 from services.matching.candidates import Candidate, Judged, judge, judge_these, places_left
-from services.matching.frame import Frame, frame_for
+from services.matching.frame import Frame, answer_by, frame_for
 from services.matching.store import NewOffer
 from services.matching.views import OfferInfo
 from services.matching.wanted import Places, is_missing
@@ -71,7 +71,7 @@ async def offer_now(uow: UnitOfWork, request_id: UUID) -> bool:
         uow,
         None,
         [
-            offer_of(request, each, until=min(_until(frame, request), each.start), carer=carer)
+            offer_of(request, each, until=min(answer_by(frame, request), each.start), carer=carer)
             for each, carer in zip(chosen, places.free, strict=False)
         ],
     )
@@ -104,13 +104,6 @@ async def _still_free(
     homes = await people.homes_of(uow, [volunteer_id])
     again = await judge_these(uow, frame, judged.request, (judged.wanted,), homes)
     return next(iter(again.candidates(start)), None)
-
-
-def _until(frame: Frame, request: RequestInfo) -> datetime:
-    minutes = frame.policies.for_kind(request.kind, frame.days[0]).offer_minutes
-    if request.urgency == URGENCY_MAX:
-        minutes = min(minutes, frame.rules.urgent_offer_minutes)
-    return frame.now + timedelta(minutes=minutes)
 
 
 async def offers_of(uow: UnitOfWork, volunteer_id: UUID) -> list[OfferInfo]:

@@ -20,7 +20,7 @@ from pointsbank.platform.ids import uuid7
 from services.care import service as care
 from services.care.service import RequestInfo
 from services.matching import store
-from services.matching.frame import Frame, moment_of, wishes_of
+from services.matching.frame import Frame, answer_by, moment_of, wishes_of
 from services.matching.planning import instance_of
 from services.matching.store import NewOffer, OfferRow
 from services.matching.wanted import Places
@@ -103,7 +103,10 @@ class Publication:
         return {offer["id"] for offer in offers} == {offer["id"] for offer in self.standing[request]}
 
     async def _still_possible(self, new: Planned) -> dict[UUID, Sequence[PlannedVisit]]:
-        """Return those that all rules still allow, their volunteers locked now; all carers or none."""
+        """Return those that all rules still allow, their volunteers locked now; all carers or none.
+
+        Of two of one household one is asked: the other's place stays free, for somebody else to be found.
+        """
         chosen = sorted({UUID(visit.volunteer) for visits in new.values() for visit in visits})
         await people.lock_people(self.uow, chosen)
         them = await people.homes_of(self.uow, chosen)
@@ -111,8 +114,9 @@ class Publication:
         fresh = await instance_of(self.uow, self.frame, requests, list(them.values()), places=self.places)
         promised = _Promised(fresh)
         now = self.uow.clock.now()
+        households = await people.households(self.uow, chosen)
         return {
-            each: visits
+            each: _of_households_apart(visits, households)
             for each, visits in new.items()
             if all(moment_of(self.frame.origin, self.wanted[each], visit.start) > now for visit in visits)
             and promised.take(visits)
@@ -122,8 +126,7 @@ class Publication:
         self, request_id: UUID, visits: Sequence[PlannedVisit], homes: Mapping[UUID, HomeInfo]
     ) -> list[NewOffer]:
         request = self.wanted[request_id]
-        policy = self.frame.policies.for_kind(request.kind, self.frame.days[0])
-        until = self.frame.now + timedelta(minutes=policy.offer_minutes)
+        until = answer_by(self.frame, request)
         taken = {offer["carer"] for offer in self.standing[request_id] if request_id not in self.movable}
         free = [carer for carer in range(1, wishes_of(request).carers + 1) if carer not in taken]
         offers = []
@@ -143,6 +146,18 @@ class Publication:
                 )
             )
         return offers
+
+
+def _of_households_apart(
+    visits: Sequence[PlannedVisit], households: Mapping[UUID, frozenset[UUID]]
+) -> list[PlannedVisit]:
+    """Return visits of one request without those of who lives with somebody sent already."""
+    sent: list[PlannedVisit] = []
+    for visit in visits:
+        together = households.get(UUID(visit.volunteer), frozenset())
+        if not any(UUID(other.volunteer) in together for other in sent):
+            sent.append(visit)
+    return sent
 
 
 class _Promised:

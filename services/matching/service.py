@@ -34,6 +34,7 @@ from services.matching.offers import (
     standing_offers,
     withdraw,
 )
+from services.matching.parting import exclude, give_feedback
 from services.matching.planning import planning_input
 from services.matching.runs import (
     Thought,
@@ -72,8 +73,10 @@ __all__ = [
     "candidates_for",
     "decline_offer",
     "exceptions_of",
+    "exclude",
     "forget_inputs",
     "free_hours_of",
+    "give_feedback",
     "lapse_offers",
     "offer_if_urgent",
     "offer_now",

@@ -21,9 +21,9 @@ from services.care.service import RequestInfo
 class PairingRunInfo:
     """What a pairing run came to.
 
-    paired: requests offered. blocked: by unpaired request, the number of volunteers each reason cost.
-    worth: of the plan; bound: no plan is worth more; kept, moved: offers that stood before. The four are None
-    in a run from before they were kept. left_out: requests that wait beyond the most a run takes on.
+    paired: requests that its plan serves. blocked: by unpaired request, the number of volunteers each reason
+    cost. worth: of the plan; bound: no plan is worth more; kept, moved: offers that stood before. The four
+    are None in a run from before they were kept. left_out: requests that wait beyond the most a run takes on.
     """
 
     id: UUID

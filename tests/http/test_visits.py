@@ -57,7 +57,8 @@ async def test_feedback_and_a_complaint_go_their_way_over_http(
     said = await elder.post(f"/visits/{visit.id}/feedback", {"again": "yes", "rating": 5})
     assert (said.json()["side"], said.json()["rating"]) == ("elder", 5)
     assert (await volunteer.get(f"/visits/{visit.id}/feedback")).json()["items"] == []
-    filed = await elder.post(f"/visits/{visit.id}/complaints", {"ground": "wrong_hours"})
+    words = {"ground": "wrong_hours", "note": "left at once"}
+    filed = await elder.post(f"/visits/{visit.id}/complaints", words)
     assert (filed.status_code, filed.json()["to_do"]) == (201, "hear")
     assert (await elder.post(f"/visits/{visit.id}/confirm")).status_code == 409
     unsettled = (await coordinator.get("/visits/unsettled")).json()["items"]
@@ -68,6 +69,11 @@ async def test_feedback_and_a_complaint_go_their_way_over_http(
     assert (decided.json()["state"], decided.json()["to_do"]) == ("upheld", "nothing")
     appealed = await volunteer.post(f"{path}/appeal", {"note": "ask the neighbour"})
     assert appealed.json()["to_do"] == "decide_appeal"
+    (listed,) = (await volunteer.get("/complaints")).json()["items"]
+    for each in (appealed.json(), listed):
+        assert (each["complained_by"], each["note"], each["finding"]) == (None, None, "ten minutes")
+    (listed,) = (await elder.get("/complaints")).json()["items"]
+    assert (listed["complained_by"], listed["note"]) == (str(world.elder.id), "left at once")
     own = await coordinator.post(f"{path}/decide-appeal", {"upheld": False, "finding": "as before"})
     assert (own.status_code, own.json()["code"]) == (403, "second_person_needed")
     assert (await volunteer.get("/sanctions")).json() == {"items": []}

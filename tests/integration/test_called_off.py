@@ -21,7 +21,15 @@ from services.care.service import VisitInfo
 from services.matching import jobs as matching_jobs
 from services.matching import service as matching
 from services.people.service import PersonInfo
-from tests.worlds import NINE_ON_MONDAY, World, ask_for_help, done_visit, planned_visit, small_world
+from tests.worlds import (
+    NINE_ON_MONDAY,
+    WHOLE_WEEK,
+    World,
+    ask_for_help,
+    done_visit,
+    planned_visit,
+    small_world,
+)
 
 DAY = timedelta(days=1)
 
@@ -184,3 +192,26 @@ async def test_an_elder_who_calls_off_late_is_seen_to_and_nobody_pays_for_it(
         world.elder.id,
     )
     assert await reliability(bank, world.volunteer) == 1_000
+
+
+@pytest.mark.parametrize("said", ["exclusion", "not_again"])
+async def test_who_is_parted_from_an_elder_is_followed_by_the_next_at_once(
+    bank: Database, clock: FixedClock, world: World, said: str
+) -> None:
+    elder, first, other = world.elder, world.volunteer.id, world.second_volunteer.id
+    async with bank.unit_of_work(1) as uow:
+        await matching.set_free_hours(uow, other, [])
+    met = await done_visit(bank, clock, world)
+    agreed = await planned_visit(bank, world, starts_in=DAY)
+    offered = await ask_for_help(bank, world, starts_in=2 * DAY)
+    async with bank.unit_of_work(1) as uow:
+        assert await matching.offer_now(uow, offered.id)
+        await matching.set_free_hours(uow, other, list(WHOLE_WEEK))
+    async with bank.unit_of_work(1) as uow:
+        if said == "exclusion":
+            await matching.exclude(uow, elder.actor, elder.id, first, ExclusionReason.ASKED)
+        else:
+            await matching.give_feedback(uow, elder.actor, met.id, again=Again.NO)
+    async with bank.unit_of_work(1) as uow:
+        offers = await matching.offers_of(uow, other)
+    assert {each.request.id for each in offers} == {agreed.help_request_id, offered.id}

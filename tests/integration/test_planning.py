@@ -23,7 +23,7 @@ from pointsbank.domain.roles import Role
 from pointsbank.platform.clock import FixedClock
 from pointsbank.platform.database import Database, UnitOfWork
 from services.care import service as care
-from services.care.service import RequestInfo
+from services.care.service import AskForHelp, RequestInfo
 from services.ledger import service as ledger
 from services.matching import service as matching
 from services.matching.planning import planning_input
@@ -120,6 +120,19 @@ async def test_buildings_say_where_homes_and_requests_are(bank: Database, world:
     found = await instance(bank, await ask_for_help(bank, world))
     assert found.requests[0].spot == Spot(1, -120, 80) == of(found, world.volunteer).home
     assert of(found, world.second_volunteer).home == Spot(2)
+
+
+async def test_a_visit_is_where_it_was_asked_for_and_the_walk_begins_there(
+    bank: Database, world: World
+) -> None:
+    async with bank.unit_of_work(1) as uow:
+        (clinic,) = await people.add_buildings(uow, [NewBuilding("测试小区", "卫生站", 5, 900, 40)])
+        at = uow.clock.now() + timedelta(hours=2)
+        asked = AskForHelp(world.elder.id, "clinic_escort", at, 60, building_id=clinic)
+        request = await care.ask(uow, world.elder.actor, asked)
+    await planned_visit(bank, world, request=request, by=world.volunteer)
+    found = await instance(bank, await ask_for_help(bank, world, starts_in=timedelta(hours=5)))
+    assert [each.spot for each in of(found, world.volunteer).busy] == [Spot(5, 900, 40)]
 
 
 async def test_exceptions_take_and_give_free_time(bank: Database, world: World) -> None:

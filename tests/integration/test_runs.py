@@ -130,6 +130,15 @@ async def test_when_one_of_two_declines_the_other_stays_and_the_next_run_looks_f
     assert await state_of(bank, request) is RequestState.OFFERED
 
 
+async def test_what_is_urgent_waits_half_an_hour_for_an_answer_in_a_run_too(
+    bank: Database, clock: FixedClock, world: World
+) -> None:
+    await ask_for_help(bank, world, urgency=3)
+    await pair(bank)
+    (offer,) = await offered(bank, world)
+    assert offer.expires_at == clock.now() + timedelta(minutes=30)
+
+
 async def test_planning_again_moves_an_unanswered_offer_for_who_has_nobody_else(
     bank: Database, world: World
 ) -> None:

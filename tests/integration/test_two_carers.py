@@ -139,6 +139,24 @@ async def test_two_of_one_household_are_not_sent_together(bank: Database, world:
     assert len(await offers_to(bank, neighbour)) == 1
 
 
+async def test_a_run_asks_one_of_a_household_and_looks_for_the_other_elsewhere(
+    bank: Database, world: World
+) -> None:
+    async with bank.unit_of_work(1) as uow:
+        await matching.set_free_hours(uow, world.second_volunteer.id, [])
+    spouse = await volunteer(bank, world.volunteer, room="301")
+    request = await outing(bank, world, urgency=0)
+    async with bank.unit_of_work(1) as uow:
+        await matching.run_pairing(uow)
+    assert len(await offers_to(bank, world.volunteer, spouse)) == 1
+    assert await state_of(bank, request) is RequestState.OFFERED
+    neighbour = await volunteer(bank, world.volunteer, room="302")
+    async with bank.unit_of_work(1) as uow:
+        await matching.run_pairing(uow)
+    assert len(await offers_to(bank, world.volunteer, spouse)) == 1
+    assert len(await offers_to(bank, neighbour)) == 1
+
+
 async def test_who_declines_or_lets_it_lapse_is_followed_by_the_next_at_once(
     bank: Database, clock: FixedClock, world: World
 ) -> None:

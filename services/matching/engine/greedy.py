@@ -126,7 +126,7 @@ def greedy(part: Part, hint: Floats | None = None, *, looks: int = LOOKS_A_REQUE
     diary.looks = looks * len(part.requests)
     mine = _by_request(part)
     order = np.lexsort((-part.value,) if hint is None else (-part.value, -hint))
-    pairs: list[int] = []
+    together: set[int] = set()
     for column in order.tolist():
         request = diary.request[column]
         if diary.taken[request]:
@@ -134,8 +134,8 @@ def greedy(part: Part, hint: Floats | None = None, *, looks: int = LOOKS_A_REQUE
         if diary.carers[request] == 1:
             if diary.blockers(column, 0) is not None:
                 diary.take((column,))
-        elif request not in pairs:
-            pairs.append(request)
+        elif request not in together:
+            together.add(request)
             _take_together(diary, mine[request])
     for _ in range(ROUNDS_MAX):
         if not _improve(diary, mine):
