@@ -52,6 +52,7 @@ async def propose(uow: UnitOfWork, actor: Actor, command: ProposeRefund) -> Refu
         quantity=held.quantity,
         served=held.served or 0,
         returned=command.quantity,
+        shares=await freezing.shares_of(uow, held.id),
     )
     refund_id = uuid7()
     if not await refund_store.insert(

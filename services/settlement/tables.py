@@ -186,7 +186,7 @@ class SettlementBatch(BankTable, table=True):
         CheckConstraint("lines > 0", name="lines"),
         CheckConstraint("sequence > 0", name="sequence"),
         CheckConstraint("length(content_hash) = 32", name="hash"),
-        CheckConstraint("(entry_number IS NULL) = (milli_points = 0 AND fen = 0)", name="entry"),
+        CheckConstraint("(entry_number IS NULL) = (milli_points = 0 AND fen = cash_fen)", name="entry"),
     )
     community_id: int = Field(primary_key=True)
     id: UUID = Field(primary_key=True)
@@ -197,6 +197,8 @@ class SettlementBatch(BankTable, table=True):
     lines: int
     milli_points: int = bigint()
     fen: int = bigint()
+    subsidy_fen: int = bigint()
+    cash_fen: int = bigint()
     content_hash: bytes = Field(sa_type=LargeBinary)
     entry_number: int | None = Field(default=None, sa_type=BigInteger, nullable=True)
 
@@ -214,6 +216,11 @@ class SettlementLine(BankTable, table=True):
             " WHEN 'correction' THEN milli_points < 0 AND fen <= 0 ELSE false END",
             name="kind",
         ),
+        CheckConstraint(
+            "CASE kind WHEN 'capture' THEN subsidy_fen >= 0 AND cash_fen >= 0 AND subsidy_fen + cash_fen <= fen"
+            " ELSE subsidy_fen <= 0 AND cash_fen <= 0 AND subsidy_fen + cash_fen >= fen END",
+            name="parts",
+        ),
     )
     community_id: int = Field(primary_key=True)
     redemption_id: UUID = Field(primary_key=True)
@@ -222,6 +229,8 @@ class SettlementLine(BankTable, table=True):
     service_date: date
     milli_points: int = bigint()
     fen: int = bigint()
+    subsidy_fen: int = bigint()
+    cash_fen: int = bigint()
 
 
 class SettlementSignature(BankTable, table=True):
