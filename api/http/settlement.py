@@ -49,8 +49,8 @@ class PaymentAnswer(Told):
 
 
 class SettlementBatchAnswer(Told):
-    """A frozen batch. ``fen``: the prices, as the partner's statement has them, of which ``cash_fen`` was taken
-    at its counter.
+    """A frozen batch. ``fen``: the prices, as the partner's statement has them; ``cash_fen`` of them was
+    taken at its counter.
 
     ``due_fen`` is to be paid: ``subsidy_fen`` by city, district and town, ``community_fen`` by the community.
     ``content_hash``: SHA-256 over its lines by redemption and kind. ``entry_number`` is null where captures

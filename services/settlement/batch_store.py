@@ -71,7 +71,8 @@ async def unsettled_lines(
     rows = await connection.fetch(
         """
         SELECT d.redemption_id, d.kind, d.service_date, d.milli_points, d.fen, m.subsidy_fen, m.cash_fen
-          FROM (SELECT r.id AS redemption_id, r.id AS back_id, 'capture' AS kind, r.captured_on AS service_date,
+          FROM (SELECT r.id AS redemption_id, r.id AS back_id, 'capture' AS kind,
+                       r.captured_on AS service_date,
                        h.captured AS milli_points, r.fen * r.served / r.quantity AS fen
                   FROM bank.redemptions r
                   JOIN bank.holds h ON h.community_id = r.community_id AND h.id = r.id

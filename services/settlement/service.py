@@ -23,7 +23,6 @@ from pointsbank.domain.hold import Hold, HoldExpired
 from pointsbank.domain.journal import Origin, SourceKind
 from pointsbank.domain.meals import MealWish
 from pointsbank.domain.partner import PartnerCode
-from pointsbank.domain.points import MilliPoints
 from pointsbank.domain.policy import Item
 from pointsbank.domain.redemption import ENDED, PartnerWord, RedemptionState
 from pointsbank.domain.roles import READERS, Actor, Role

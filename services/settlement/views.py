@@ -190,7 +190,10 @@ class BatchStanding:
 
 @dataclass(frozen=True, slots=True)
 class RefundInfo:
-    """A refund as it stands. service_date: the day it was served for; booked_on: of its entry."""
+    """A refund as it stands. service_date: the day it was served for; booked_on: of its entry.
+
+    proposed_by: None where the partner said so and nobody has taken it up yet.
+    """
 
     id: UUID
     redemption_id: UUID
@@ -200,7 +203,7 @@ class RefundInfo:
     service_date: date
     reason: RefundReason
     state: DecisionState
-    proposed_by: UUID
+    proposed_by: UUID | None
     proposed_at: datetime
     decided_by: UUID | None
     decided_at: datetime | None

@@ -1,4 +1,4 @@
-"""Where portions, refunds and subsidies meet: what the member pays follows their share, wherever it is told."""
+"""Where portions, refunds and subsidies meet: what a member pays follows their share."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from pointsbank.domain import accounts
+from pointsbank.domain.decision import SecondPersonNeeded
 from pointsbank.domain.partner import PartnerCode
 from pointsbank.domain.policy import DEFAULT_POLICY
 from pointsbank.domain.redemption import PartnerWord
@@ -17,7 +18,7 @@ from pointsbank.domain.refund import RefundReason
 from pointsbank.domain.subsidy.payers import Hardship, Payer
 from services.ledger import service as ledger
 from services.people import service as people
-from services.settlement import batches, reconciliation, refunds, service
+from services.settlement import batches, refunds, service
 from services.settlement.events import PartnerEvent, take_event
 from services.settlement.refunds import ProposeRefund
 from services.settlement.service import Redeem
@@ -188,3 +189,34 @@ async def test_of_what_was_handed_over_in_part_the_batch_pays_the_shares_that_ar
     async with shop.database.unit_of_work(1) as uow:
         claim = await claims.claim(uow)
     assert claim.fen == batch.subsidy_fen
+
+
+@pytest.mark.parametrize("known_before", [True, False])
+async def test_a_meal_that_the_canteen_takes_back_is_captured_and_a_refund_of_it_proposed(
+    shop: Shop, *, known_before: bool
+) -> None:
+    ordered = await order(shop, 1)
+    if known_before:
+        await serve(shop, ordered, 1)
+        await hear(shop, ordered, PartnerWord.CANCELLED, 0, "complained")
+    else:  # both wait for the worker, and the later word is worked off first
+        await hear(shop, ordered, PartnerWord.FULFILLED, 1, "substituted")
+        await hear(shop, ordered, PartnerWord.CANCELLED, 0, "complained")
+        async with shop.database.unit_of_work(1) as uow:
+            await (await uow.connection()).execute(
+                "UPDATE bank.outbox SET available_at = available_at + interval '1 minute'"
+                " WHERE community_id = 1 AND topic = 'redemption.capture'"
+            )
+    await shop.work()
+    assert (await shop.look(ordered.id)).state.value == "fulfilled"
+    async with shop.database.unit_of_work(1) as uow:
+        (proposed,) = await refunds.refunds_of(uow, ordered.id)
+        assert (proposed.state.value, proposed.reason, proposed.proposed_by) == (
+            "proposed",
+            RefundReason.BAD_QUALITY,
+            None,
+        )
+        with pytest.raises(SecondPersonNeeded):
+            await refunds.approve(uow, shop.world.auditor.actor, proposed.id)
+    await give_back(shop, ordered)
+    assert await shop.points() == (PURSE, 0)

@@ -137,6 +137,7 @@ BEGIN
 END
 $$;
 
-GRANT UPDATE (state, decided_by, decided_at, booked_on, entry_number) ON bank.refunds TO pointsbank_app;
+GRANT UPDATE (state, decided_by, decided_at, booked_on, entry_number, proposed_by, proposed_at, milli_points, fen,
+              reason) ON bank.refunds TO pointsbank_app;
 GRANT UPDATE (served) ON bank.redemptions TO pointsbank_app;
 REVOKE ALL ON FUNCTION bank.require_refund_entry, bank.require_two_signatures FROM PUBLIC;

@@ -14,7 +14,8 @@ MEALS = "'breakfast', 'lunch', 'dinner'"
 PAYERS = "'city', 'district', 'town', 'community', 'points', 'cash'"
 STANDING = "subsidised_meal IS NOT NULL AND state NOT IN ('refused', 'cancelled', 'lapsed')"
 PARTS = (
-    "CASE kind WHEN 'capture' THEN subsidy_fen >= 0 AND cash_fen >= 0 AND subsidy_fen + cash_fen <= fen"
+    "CASE kind WHEN 'capture' THEN subsidy_fen >= 0 AND cash_fen >= 0"
+    " AND subsidy_fen + cash_fen <= fen"
     " ELSE subsidy_fen <= 0 AND cash_fen <= 0 AND subsidy_fen + cash_fen >= fen END"
 )
 FUNCTIONS = ("require_refund_of_share", "require_frozen_meal", "require_meal_sum")
