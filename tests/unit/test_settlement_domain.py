@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -15,6 +16,8 @@ from pointsbank.domain.points import Fen, MilliPoints
 from pointsbank.domain.settlement import (
     DifferenceKind,
     Line,
+    LineKind,
+    SettledLine,
     Totals,
     content_hash,
     reconcile,
@@ -37,9 +40,23 @@ def test_totals_are_the_sums_of_the_lines() -> None:
     assert totals([line(1), line(2, 2_000, 300)]) == Totals(2, MilliPoints(12_000), Fen(1_500))
 
 
-@pytest.mark.parametrize("changed", [line(3), line(2, 9_999), line(2, fen=1)])
-def test_the_hash_changes_with_anything_in_a_line(changed: Line) -> None:
-    assert content_hash([line(1), line(2)]) != content_hash([line(1), changed])
+SETTLED = SettledLine(UUID(int=2), LineKind.CAPTURE, date(2026, 3, 9), MilliPoints(10_000), Fen(1_200))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"redemption": UUID(int=3)},
+        {"kind": LineKind.CORRECTION},
+        {"service_date": date(2026, 3, 8)},
+        {"milli_points": 9_999},
+        {"fen": 1},
+        {"subsidy_fen": 1},
+        {"cash_fen": 1},
+    ],
+)
+def test_the_hash_changes_with_anything_in_a_line(changed: dict[str, Any]) -> None:
+    assert content_hash([SETTLED]) != content_hash([replace(SETTLED, **changed)])
 
 
 def entry_of(sums: Totals) -> list[tuple[AccountKind, Commodity, int]]:

@@ -104,7 +104,23 @@ $$;
 CREATE TRIGGER require_settled_parts AFTER INSERT ON bank.settlement_lines REFERENCING NEW TABLE AS fresh
     FOR EACH STATEMENT EXECUTE FUNCTION bank.require_settled_parts();
 
-REVOKE ALL ON FUNCTION bank.require_settled_parts FROM PUBLIC;
+-- And a batch's parts are its lines'.
+CREATE FUNCTION bank.require_batch_parts() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    IF (NEW.subsidy_fen, NEW.cash_fen) <> (
+        SELECT coalesce(sum(l.subsidy_fen), 0)::bigint, coalesce(sum(l.cash_fen), 0)::bigint
+          FROM bank.settlement_lines l WHERE l.community_id = NEW.community_id AND l.batch_id = NEW.id) THEN
+        RAISE EXCEPTION 'the parts of batch % are not the sum of its lines', NEW.id
+            USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE CONSTRAINT TRIGGER require_batch_parts AFTER INSERT ON bank.settlement_batches
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION bank.require_batch_parts();
+
+REVOKE ALL ON FUNCTION bank.require_settled_parts, bank.require_batch_parts FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION bank.settled_parts TO pointsbank_app;
 
 DO $$

@@ -150,12 +150,13 @@ def _entry_of_batches(no_money: str) -> None:
 def downgrade() -> None:
     op.execute("DROP TRIGGER require_frozen_meal ON bank.redemptions")
     op.execute("DROP TRIGGER require_settled_parts ON bank.settlement_lines")
+    op.execute("DROP TRIGGER require_batch_parts ON bank.settlement_batches")
     _entry_of_batches("fen = 0")
     op.drop_constraint(op.f("ck_settlement_lines_parts"), "settlement_lines", schema="bank")
     for table in ("settlement_batches", "settlement_lines"):
         for column in ("subsidy_fen", "cash_fen"):
             op.drop_column(table, column, schema="bank")
-    op.execute("DROP FUNCTION bank.require_settled_parts")
+    op.execute("DROP FUNCTION bank.require_settled_parts, bank.require_batch_parts")
     op.execute("DROP FUNCTION bank.settled_parts")
     for table in ("meal_refunds", "meal_shares", "meals"):
         op.drop_table(table, schema="bank")
