@@ -14,7 +14,7 @@ from pointsbank.domain.errors import InvalidValue, NotAllowed, NotFound, WrongSt
 from pointsbank.domain.journal import InsufficientPoints
 from pointsbank.domain.points import Fen, MilliPoints
 from pointsbank.domain.redemption import DailyLimitReached, RedemptionState
-from pointsbank.domain.settlement import DifferenceKind, Line
+from pointsbank.domain.settlement import DifferenceKind, LineKind, SettledLine
 from services.ledger import service as ledger
 from services.settlement import batches, reconciliation, service
 from services.settlement.records import RedemptionRecord, record_redemptions
@@ -73,7 +73,8 @@ async def test_a_batch_holds_every_capture_of_its_day_and_settles_it(shop: Shop)
     assert (batch.partner, batch.business_date, batch.sequence) == ("canteen", TODAY, 1)
     assert (batch.lines, batch.milli_points, batch.fen) == (2, 2 * LUNCH, 2_400)
     lines = [
-        Line(each.id, MilliPoints(LUNCH), Fen(1_200)) for each in sorted(served, key=lambda each: each.id)
+        SettledLine(each.id, LineKind.CAPTURE, TODAY, MilliPoints(LUNCH), Fen(1_200))
+        for each in sorted(served, key=lambda each: each.id)
     ]
     assert batch.content_hash == settlement.content_hash(lines)
     async with shop.database.unit_of_work(1) as uow:
