@@ -75,7 +75,7 @@ def _tell(community: str, settled: SettledDay) -> int:
     for batch in settled.batches:
         click.echo(
             f"{community} {batch.partner} {batch.business_date} batch {batch.sequence}: {batch.lines} lines, "
-            f"{format_points(batch.milli_points)} points, {batch.fen} fen"
+            f"{format_points(batch.milli_points)} points, {batch.due_fen} fen due"
         )
     for partner in settled.unreachable:
         click.echo(f"{community} {partner}: its statement could not be had")

@@ -32,7 +32,10 @@ class RefundAsked(Asked):
 
 
 class RefundAnswer(Told):
-    """A refund as it stands. ``booked_on``, ``entry_number``: of the entry that gave the points back."""
+    """A refund as it stands. ``booked_on``, ``entry_number``: of the entry that gave the points back.
+
+    ``proposed_by`` is null where the partner said so and no coordinator has taken it up by proposing it.
+    """
 
     id: UUID
     redemption_id: UUID
@@ -42,7 +45,7 @@ class RefundAnswer(Told):
     service_date: date
     reason: RefundReason
     state: DecisionState
-    proposed_by: UUID
+    proposed_by: UUID | None
     proposed_at: datetime
     decided_by: UUID | None
     decided_at: datetime | None

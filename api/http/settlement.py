@@ -49,10 +49,12 @@ class PaymentAnswer(Told):
 
 
 class SettlementBatchAnswer(Told):
-    """A frozen batch. ``content_hash``: SHA-256 over its lines by redemption and kind.
+    """A frozen batch. ``fen``: the prices, as the partner's statement has them; ``cash_fen`` of them was
+    taken at its counter.
 
-    ``entry_number`` is null where captures and corrections come to nothing. ``state``: frozen, approved once
-    two have signed, then paid.
+    ``due_fen`` is to be paid: ``subsidy_fen`` by city, district and town, ``community_fen`` by the community.
+    ``content_hash``: SHA-256 over its lines by redemption and kind. ``entry_number`` is null where captures
+    and corrections come to nothing. ``state``: frozen, approved once two have signed, then paid.
     """
 
     id: UUID
@@ -63,6 +65,10 @@ class SettlementBatchAnswer(Told):
     lines: int
     milli_points: int
     fen: int
+    subsidy_fen: int
+    cash_fen: int
+    due_fen: int
+    community_fen: int
     content_hash: Digest
     entry_number: int | None
     state: BatchState
@@ -85,6 +91,8 @@ class SettlementLineAnswer(Told):
     service_date: date
     milli_points: int
     fen: int
+    subsidy_fen: int
+    cash_fen: int
 
 
 class SettlementLinePage(Told):
@@ -176,6 +184,8 @@ async def list_batches(
 def _batch(batch: BatchInfo, standing: BatchStanding) -> SettlementBatchAnswer:
     return SettlementBatchAnswer(
         **asdict(batch),
+        due_fen=batch.due_fen,
+        community_fen=batch.community_fen,
         state=standing.state,
         signatures=[SignatureAnswer.of(each) for each in standing.signatures],
         payment=None if standing.payment is None else PaymentAnswer.of(standing.payment),

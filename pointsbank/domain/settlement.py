@@ -26,11 +26,18 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over a batch or a statement."""
+    """Sums over a batch or a statement. fen: prices; subsidy_fen, cash_fen: of them, see SettledLine."""
 
     lines: int = 0
     milli_points: MilliPoints = MilliPoints(0)
     fen: Fen = Fen(0)
+    subsidy_fen: Fen = Fen(0)
+    cash_fen: Fen = Fen(0)
+
+    @property
+    def due_fen(self) -> int:
+        """What the partner is still to be paid: the prices less what it took at its counter."""
+        return self.fen - self.cash_fen
 
 
 SIGNATURES = 2
@@ -54,13 +61,19 @@ class LineKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SettledLine:
-    """One line of a batch. service_date: the local day it was served for, of a correction too."""
+    """One line of a batch. service_date: the local day it was served for, of a correction too.
+
+    fen: the price, as the partner's statement has it. subsidy_fen: what city, district and town pay of it;
+    cash_fen: what the partner took of the elder at its counter. The rest is the community's to pay.
+    """
 
     redemption: UUID
     kind: LineKind
     service_date: date
     milli_points: MilliPoints
     fen: Fen
+    subsidy_fen: Fen = Fen(0)
+    cash_fen: Fen = Fen(0)
 
     @property
     def place(self) -> tuple[UUID, LineKind]:
@@ -89,12 +102,15 @@ class Difference:
 
 def totals(lines: Iterable[Line | SettledLine]) -> Totals:
     """Return the sums over ``lines``: of a batch less its corrections."""
-    count = milli_points = fen = 0
+    count = milli_points = fen = subsidy = cash = 0
     for line in lines:
         count += 1
         milli_points += line.milli_points
         fen += line.fen
-    return Totals(count, MilliPoints(milli_points), Fen(fen))
+        if isinstance(line, SettledLine):
+            subsidy += line.subsidy_fen
+            cash += line.cash_fen
+    return Totals(count, MilliPoints(milli_points), Fen(fen), Fen(subsidy), Fen(cash))
 
 
 def content_hash(lines: Iterable[SettledLine]) -> bytes:
@@ -102,7 +118,8 @@ def content_hash(lines: Iterable[SettledLine]) -> bytes:
     digest = hashlib.sha256()
     for line in lines:
         digest.update(
-            f"{line.redemption}:{line.kind}:{line.service_date}:{line.milli_points}:{line.fen}\n".encode()
+            f"{line.redemption}:{line.kind}:{line.service_date}:{line.milli_points}:{line.fen}"
+            f":{line.subsidy_fen}:{line.cash_fen}\n".encode()
         )
     return digest.digest()
 
@@ -117,14 +134,15 @@ def settlement_entry(
     policy_version: int,
     at: datetime,
 ) -> JournalEntry | None:
-    """Return the one entry of a batch: its points end at the partner, its money becomes due.
+    """Return the one entry of a batch: its points end at the partner, its money becomes due, less what
+    it took in cash.
 
     sums: of one line or more; where corrections outweigh captures, points and money go the other way. None
     if they come to nothing. The system acts (the community itself); the partner is the subject.
     """
     moved = [
         _signed(accounts.partner_earned(partner), accounts.partner_settled(partner), sums.milli_points),
-        _signed(accounts.subsidy_fund(), accounts.partner_receivable(partner), sums.fen),
+        _signed(accounts.subsidy_fund(), accounts.partner_receivable(partner), sums.due_fen),
     ]
     transfers = [each for each in moved if each is not None]
     if not transfers:

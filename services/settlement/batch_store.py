@@ -15,7 +15,7 @@ FREEZE_LOCK = "settlement.freeze"
 SIGN_LOCK = "settlement.sign"
 
 BATCH_COLUMNS = """b.id, p.code AS partner, b.business_date, b.sequence, b.frozen_at, b.lines,
-       b.milli_points, b.fen, b.content_hash, b.entry_number"""
+       b.milli_points, b.fen, b.subsidy_fen, b.cash_fen, b.content_hash, b.entry_number"""
 
 
 async def lock_freezing(uow: UnitOfWork) -> None:
@@ -70,18 +70,20 @@ async def unsettled_lines(
     connection = await uow.connection()
     rows = await connection.fetch(
         """
-        SELECT d.redemption_id, d.kind, d.service_date, d.milli_points, d.fen
-          FROM (SELECT r.id AS redemption_id, 'capture' AS kind, r.captured_on AS service_date,
-                       r.milli_points * r.served / r.quantity AS milli_points,
-                       r.fen * r.served / r.quantity AS fen
+        SELECT d.redemption_id, d.kind, d.service_date, d.milli_points, d.fen, m.subsidy_fen, m.cash_fen
+          FROM (SELECT r.id AS redemption_id, r.id AS back_id, 'capture' AS kind,
+                       r.captured_on AS service_date,
+                       h.captured AS milli_points, r.fen * r.served / r.quantity AS fen
                   FROM bank.redemptions r
+                  JOIN bank.holds h ON h.community_id = r.community_id AND h.id = r.id
                  WHERE r.community_id = $1 AND r.partner_id = $2 AND r.captured_on = $3
                    AND r.state = 'fulfilled' AND ($5::uuid[] IS NULL OR r.id = ANY ($5))
                 UNION ALL
-                SELECT u.redemption_id, 'correction', u.service_date, -u.milli_points, -u.fen
+                SELECT u.redemption_id, u.id, 'correction', u.service_date, -u.milli_points, -u.fen
                   FROM bank.refunds u
                  WHERE u.community_id = $1 AND u.partner_id = $2 AND u.booked_on = $3
                    AND u.state = 'approved') d
+         CROSS JOIN LATERAL bank.settled_parts($1, d.redemption_id, d.kind, d.back_id) m
          WHERE NOT EXISTS (SELECT FROM bank.settlement_lines l
                             WHERE l.community_id = $1 AND l.redemption_id = d.redemption_id
                               AND l.kind = d.kind)
@@ -103,6 +105,8 @@ async def unsettled_lines(
             row["service_date"],
             MilliPoints(row["milli_points"]),
             Fen(row["fen"]),
+            Fen(row["subsidy_fen"]),
+            Fen(row["cash_fen"]),
         )
         for row in rows
     ]
@@ -138,8 +142,9 @@ async def insert_batch(
     await connection.execute(
         """
         INSERT INTO bank.settlement_batches (community_id, id, partner_id, business_date, sequence, frozen_at,
-                                             lines, milli_points, fen, content_hash, entry_number)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                                             lines, milli_points, fen, subsidy_fen, cash_fen, content_hash,
+                                             entry_number)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
         """,
         uow.community_id,
         batch_id,
@@ -150,16 +155,19 @@ async def insert_batch(
         sums.lines,
         sums.milli_points,
         sums.fen,
+        sums.subsidy_fen,
+        sums.cash_fen,
         content_hash,
         entry_number,
     )
     await connection.execute(
         """
         INSERT INTO bank.settlement_lines (community_id, redemption_id, kind, batch_id, service_date,
-                                           milli_points, fen)
-        SELECT $1, u.redemption, u.kind, $2, u.service_date, u.milli_points, u.fen
-          FROM unnest($3::uuid[], $4::text[], $5::date[], $6::bigint[], $7::bigint[])
-               AS u(redemption, kind, service_date, milli_points, fen)
+                                           milli_points, fen, subsidy_fen, cash_fen)
+        SELECT $1, u.redemption, u.kind, $2, u.service_date, u.milli_points, u.fen, u.subsidy, u.cash
+          FROM unnest($3::uuid[], $4::text[], $5::date[], $6::bigint[], $7::bigint[], $8::bigint[],
+                      $9::bigint[])
+               AS u(redemption, kind, service_date, milli_points, fen, subsidy, cash)
         """,
         uow.community_id,
         batch_id,
@@ -168,6 +176,8 @@ async def insert_batch(
         [line.service_date for line in lines],
         [line.milli_points for line in lines],
         [line.fen for line in lines],
+        [line.subsidy_fen for line in lines],
+        [line.cash_fen for line in lines],
     )
 
 
@@ -197,7 +207,7 @@ async def batch_lines(uow: UnitOfWork, batch_id: UUID, *, after: UUID | None, li
     connection = await uow.connection()
     rows = await connection.fetch(
         """
-        SELECT l.redemption_id, l.kind, l.service_date, l.milli_points, l.fen
+        SELECT l.redemption_id, l.kind, l.service_date, l.milli_points, l.fen, l.subsidy_fen, l.cash_fen
           FROM (SELECT DISTINCT redemption_id FROM bank.settlement_lines
                  WHERE community_id = $1 AND batch_id = $2 AND ($3::uuid IS NULL OR redemption_id > $3)
                  ORDER BY redemption_id LIMIT $4) page

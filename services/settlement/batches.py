@@ -108,6 +108,8 @@ async def _freeze(uow: UnitOfWork, partner: PartnerInfo, day: date, lines: list[
         lines=sums.lines,
         milli_points=sums.milli_points,
         fen=sums.fen,
+        subsidy_fen=sums.subsidy_fen,
+        cash_fen=sums.cash_fen,
         content_hash=content_hash,
         entry_number=number,
     )

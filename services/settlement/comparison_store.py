@@ -37,11 +37,12 @@ async def captured_lines(
     connection = await uow.connection()
     rows = await connection.fetch(
         """
-        SELECT id, milli_points * served / quantity AS milli_points, fen * served / quantity AS fen
-          FROM bank.redemptions
-         WHERE community_id = $1 AND partner_id = $2 AND captured_on = $3 AND state = 'fulfilled'
-           AND (updated_at <= $4 OR id = ANY ($5::uuid[]))
-         ORDER BY id
+        SELECT r.id, h.captured AS milli_points, r.fen * r.served / r.quantity AS fen
+          FROM bank.redemptions r
+          JOIN bank.holds h ON h.community_id = r.community_id AND h.id = r.id
+         WHERE r.community_id = $1 AND r.partner_id = $2 AND r.captured_on = $3 AND r.state = 'fulfilled'
+           AND (r.updated_at <= $4 OR r.id = ANY ($5::uuid[]))
+         ORDER BY r.id
         """,
         uow.community_id,
         partner_id,

@@ -20,7 +20,7 @@ from pointsbank.platform.gathered import Gathered
 from pointsbank.platform.outbox import Handler, Intent
 from services.ledger import holds as ledger_holds
 from services.people import service as people
-from services.settlement import events, service, store
+from services.settlement import events, refunds, service, store
 from services.settlement.circuits import Circuits
 from services.settlement.client import (
     OrderAnswer,
@@ -76,7 +76,10 @@ def handlers(
             async def act(uow: UnitOfWork) -> None:
                 known = await service.known_redemption(uow, intent.subject_id)
                 # Whose word it is was looked at when the event was taken.
-                await service.hear(uow, known.id, word, said_by=known.partner_id)
+                if word is PartnerWord.CANCELLED:
+                    await _taken_back(uow, known)
+                else:
+                    await service.hear(uow, known.id, word, said_by=known.partner_id)
 
             await tools.gathered.do(intent, act)
 
@@ -88,6 +91,23 @@ def handlers(
         service.INTRODUCE: present,
         **{topic: heard(word) for word, topic in service.HEARD.items()},
     }
+
+
+async def _taken_back(uow: UnitOfWork, known: RedemptionInfo) -> None:
+    """Do what a cancellation says, which may be about what was handed over before and told just now.
+
+    The hand-over is heard first, in whichever order the two are worked off: else a meal that the partner's
+    books have would not be in ours. What was handed over is given back by a refund that people decide.
+    """
+    said_by = known.partner_id
+    served = PartnerWord.FULFILLED
+    if await store.told_at(uow, known.id, partner_id=said_by, word=served) is not None:
+        known = await service.hear(uow, known.id, served, said_by=said_by)
+    if known.state is RedemptionState.FULFILLED:
+        outcome = await store.told_outcome(uow, known.id, partner_id=said_by, word=PartnerWord.CANCELLED)
+        await refunds.propose_for_partner(uow, known.id, outcome)
+    else:
+        await service.hear(uow, known.id, PartnerWord.CANCELLED, said_by=said_by)
 
 
 def gathering(database: Database) -> Gathered:

@@ -23,16 +23,22 @@ async def insert(
     milli_points: int,
     fen: int,
     reason: RefundReason,
-    proposed_by: UUID,
-) -> bool:
-    """Write a proposed refund; False when one of the redemption stands already."""
+    proposed_by: UUID | None,
+) -> UUID | None:
+    """Write a proposed refund and return its id; None when one of the redemption stands already.
+
+    proposed_by: None for the partner. What only the partner has proposed is taken up by a person's proposal.
+    """
     connection = await uow.connection()
-    added = await connection.fetchval(
+    added: UUID | None = await connection.fetchval(
         """
-        INSERT INTO bank.refunds (community_id, id, redemption_id, partner_id, milli_points, fen,
+        INSERT INTO bank.refunds AS u (community_id, id, redemption_id, partner_id, milli_points, fen,
                                   service_date, reason, state, proposed_by, proposed_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'proposed', $9, $10)
-        ON CONFLICT (community_id, redemption_id) WHERE state <> 'refused' DO NOTHING
+        ON CONFLICT (community_id, redemption_id) WHERE state <> 'refused' DO UPDATE
+           SET proposed_by = excluded.proposed_by, proposed_at = excluded.proposed_at,
+               milli_points = excluded.milli_points, fen = excluded.fen, reason = excluded.reason
+         WHERE u.state = 'proposed' AND u.proposed_by IS NULL AND excluded.proposed_by IS NOT NULL
         RETURNING id
         """,
         uow.community_id,
@@ -46,7 +52,7 @@ async def insert(
         proposed_by,
         uow.clock.now(),
     )
-    return added is not None
+    return added
 
 
 async def decide(

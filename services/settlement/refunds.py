@@ -6,13 +6,15 @@ by its next batch, which keeps the day of the meal.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
 from pointsbank.domain import refund as rules
-from pointsbank.domain.decision import ConcernsOneself, DecisionState, require_decider
+from pointsbank.domain.decision import ConcernsOneself, DecisionState, SecondPersonNeeded, require_decider
 from pointsbank.domain.errors import NotFound, WrongState
 from pointsbank.domain.points import MilliPoints
+from pointsbank.domain.redemption import RedemptionState
 from pointsbank.domain.refund import RefundReason
 from pointsbank.domain.roles import READERS, Actor, Role
 from pointsbank.platform.database import UnitOfWork
@@ -21,9 +23,17 @@ from services.ledger import holds as ledger_holds
 from services.people import service as people
 from services.settlement import refund_store, service
 from services.settlement.subsidies import freezing
-from services.settlement.views import RefundInfo
+from services.settlement.views import RedemptionInfo, RefundInfo
 
 PAGE_MAX = 200
+
+OUTCOME_REASONS: Mapping[str, RefundReason] = {
+    "not_home": RefundReason.NOT_DELIVERED,
+    "refused_at_door": RefundReason.NOT_DELIVERED,
+    "substituted": RefundReason.WRONG_DISH,
+    "complained": RefundReason.BAD_QUALITY,
+}
+"""Why a refund is proposed, by the outcome that a partner's event names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +55,27 @@ async def propose(uow: UnitOfWork, actor: Actor, command: ProposeRefund) -> Refu
     held = await service.known_redemption(uow, command.redemption_id)
     if held.member_id == actor.person_id:
         raise ConcernsOneself
+    proposed = await _insert(uow, held, command, proposed_by=actor.person_id)
+    if proposed is None:
+        raise WrongState(what="redemption", state="refund_proposed", action="refund")
+    return await refund(uow, proposed)
+
+
+async def propose_for_partner(uow: UnitOfWork, redemption_id: UUID, outcome: str | None) -> None:
+    """Propose to give back what the partner itself, after it was served, said should not be paid.
+
+    A coordinator takes it up by proposing it, and somebody else decides: the partner's word alone moves
+    nothing. What is not served, or has a refund standing, stays as it is. Raises NotFound.
+    """
+    held = await service.locked_redemption(uow, redemption_id)
+    if held.state is RedemptionState.FULFILLED:
+        reason = OUTCOME_REASONS.get(outcome or "", RefundReason.MISTAKE)
+        await _insert(uow, held, ProposeRefund(redemption_id, reason), proposed_by=None)
+
+
+async def _insert(
+    uow: UnitOfWork, held: RedemptionInfo, command: ProposeRefund, *, proposed_by: UUID | None
+) -> UUID | None:
     milli_points, fen = rules.amounts(
         held.state,
         milli_points=held.milli_points,
@@ -52,19 +83,17 @@ async def propose(uow: UnitOfWork, actor: Actor, command: ProposeRefund) -> Refu
         quantity=held.quantity,
         served=held.served or 0,
         returned=command.quantity,
+        shares=await freezing.shares_of(uow, held.id),
     )
-    refund_id = uuid7()
-    if not await refund_store.insert(
+    return await refund_store.insert(
         uow,
-        refund_id,
+        uuid7(),
         held,
         milli_points=milli_points,
         fen=fen,
         reason=command.reason,
-        proposed_by=actor.person_id,
-    ):
-        raise WrongState(what="redemption", state="refund_proposed", action="refund")
-    return await refund(uow, refund_id)
+        proposed_by=proposed_by,
+    )
 
 
 async def approve(uow: UnitOfWork, actor: Actor, refund_id: UUID) -> RefundInfo:
@@ -122,6 +151,8 @@ async def _deciding(uow: UnitOfWork, actor: Actor, refund_id: UUID) -> RefundInf
     held = await service.locked_redemption(uow, known.redemption_id)
     found = await refund_store.refund(uow, refund_id, lock=True)
     assert found is not None
+    if found.proposed_by is None:  # the partner's word: a person proposes it first, another decides
+        raise SecondPersonNeeded
     require_decider(
         found.state, proposed_by=found.proposed_by, decider=actor.person_id, member=held.member_id
     )

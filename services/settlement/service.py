@@ -23,10 +23,10 @@ from pointsbank.domain.hold import Hold, HoldExpired
 from pointsbank.domain.journal import Origin, SourceKind
 from pointsbank.domain.meals import MealWish
 from pointsbank.domain.partner import PartnerCode
-from pointsbank.domain.points import MilliPoints
 from pointsbank.domain.policy import Item
 from pointsbank.domain.redemption import ENDED, PartnerWord, RedemptionState
 from pointsbank.domain.roles import READERS, Actor, Role
+from pointsbank.domain.subsidy.refund import points_left
 from pointsbank.domain.subsidy.split import MealAlreadySubsidised
 from pointsbank.platform import outbox
 from pointsbank.platform.clock import local_date
@@ -303,12 +303,18 @@ async def hear(
         handed_over = (
             served or await store.told_quantity(uow, held.id, partner_id=held.partner_id) or held.quantity
         )
-        paid = rules.portion(held.milli_points, quantity=held.quantity, served=handed_over)
+        rules.portion(held.fen, quantity=held.quantity, served=handed_over)  # within what was ordered
+        paid = points_left(
+            held.milli_points,
+            await freezing.shares_of(uow, held.id),
+            quantity=held.quantity,
+            kept=handed_over,
+        )
         try:
             await ledger_holds.capture_hold(
                 uow,
                 redemption_id,
-                amount=MilliPoints(paid),
+                amount=paid,
                 actor=held.partner_id,
                 told_at=await store.told_at(uow, redemption_id, partner_id=held.partner_id, word=word),
             )

@@ -299,6 +299,24 @@ async def told_quantity(uow: UnitOfWork, redemption_id: UUID, *, partner_id: UUI
     return (await uow.session.exec(query)).first()
 
 
+async def told_outcome(
+    uow: UnitOfWork, redemption_id: UUID, *, partner_id: UUID, word: PartnerWord
+) -> str | None:
+    """Return how a partner's latest event with this ``word`` says it came to this; None: it did not say."""
+    query = (
+        select(PartnerEvent.outcome)
+        .where(
+            PartnerEvent.community_id == uow.community_id,
+            PartnerEvent.redemption_id == redemption_id,
+            PartnerEvent.partner_id == partner_id,
+            PartnerEvent.kind == word.value,
+        )
+        .order_by(col(PartnerEvent.received_at).desc(), col(PartnerEvent.event_id).desc())
+        .limit(1)
+    )
+    return (await uow.session.exec(query)).first()
+
+
 async def _codes(uow: UnitOfWork) -> dict[UUID, str]:
     return {partner.id: partner.code for partner in await partners(uow)}
 

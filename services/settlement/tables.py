@@ -90,7 +90,7 @@ class Refund(BankTable, table=True):
     """What was paid for a served order given back, whole or in part: proposed by one, decided by another.
 
     service_date: the day it was served for. booked_on: the local day of its entry, ``entry_number``, and
-    the first whose batch corrects it.
+    the first whose batch corrects it. proposed_by: None where the partner said so and nobody has taken it up.
     """
 
     __tablename__ = "refunds"
@@ -106,7 +106,10 @@ class Refund(BankTable, table=True):
             "(state = 'proposed') = (decided_by IS NULL) AND (decided_by IS NULL) = (decided_at IS NULL)",
             name="decided",
         ),
-        CheckConstraint("decided_by <> proposed_by", name="two_people"),
+        CheckConstraint(
+            "decided_by <> proposed_by AND (state <> 'approved' OR proposed_by IS NOT NULL)",
+            name="two_people",
+        ),
         CheckConstraint(
             "(state = 'approved') = (entry_number IS NOT NULL)"
             " AND (entry_number IS NULL) = (booked_on IS NULL)",
@@ -131,7 +134,7 @@ class Refund(BankTable, table=True):
     service_date: date
     reason: str = word()
     state: str = word(default=DecisionState.PROPOSED)
-    proposed_by: UUID
+    proposed_by: UUID | None = Field(default=None)
     proposed_at: datetime = moment()
     decided_by: UUID | None = Field(default=None)
     decided_at: datetime | None = moment(nullable=True, default=None)
@@ -186,7 +189,7 @@ class SettlementBatch(BankTable, table=True):
         CheckConstraint("lines > 0", name="lines"),
         CheckConstraint("sequence > 0", name="sequence"),
         CheckConstraint("length(content_hash) = 32", name="hash"),
-        CheckConstraint("(entry_number IS NULL) = (milli_points = 0 AND fen = 0)", name="entry"),
+        CheckConstraint("(entry_number IS NULL) = (milli_points = 0 AND fen = cash_fen)", name="entry"),
     )
     community_id: int = Field(primary_key=True)
     id: UUID = Field(primary_key=True)
@@ -197,6 +200,8 @@ class SettlementBatch(BankTable, table=True):
     lines: int
     milli_points: int = bigint()
     fen: int = bigint()
+    subsidy_fen: int = bigint()
+    cash_fen: int = bigint()
     content_hash: bytes = Field(sa_type=LargeBinary)
     entry_number: int | None = Field(default=None, sa_type=BigInteger, nullable=True)
 
@@ -214,6 +219,12 @@ class SettlementLine(BankTable, table=True):
             " WHEN 'correction' THEN milli_points < 0 AND fen <= 0 ELSE false END",
             name="kind",
         ),
+        CheckConstraint(
+            "CASE kind WHEN 'capture' THEN subsidy_fen >= 0 AND cash_fen >= 0"
+            " AND subsidy_fen + cash_fen <= fen"
+            " ELSE subsidy_fen <= 0 AND cash_fen <= 0 AND subsidy_fen + cash_fen >= fen END",
+            name="parts",
+        ),
     )
     community_id: int = Field(primary_key=True)
     redemption_id: UUID = Field(primary_key=True)
@@ -222,6 +233,8 @@ class SettlementLine(BankTable, table=True):
     service_date: date
     milli_points: int = bigint()
     fen: int = bigint()
+    subsidy_fen: int = bigint()
+    cash_fen: int = bigint()
 
 
 class SettlementSignature(BankTable, table=True):

@@ -113,7 +113,7 @@ class RedemptionOutcome:
 class BatchInfo:
     """A frozen settlement batch. content_hash: SHA-256 over its lines by place.
 
-    entry_number: None where its lines come to nothing.
+    entry_number: None where its lines come to nothing. fen: prices; due is ``due_fen``.
     """
 
     id: UUID
@@ -124,8 +124,20 @@ class BatchInfo:
     lines: int
     milli_points: int
     fen: int
+    subsidy_fen: int
+    cash_fen: int
     content_hash: bytes
     entry_number: int | None
+
+    @property
+    def due_fen(self) -> int:
+        """What the partner is to be paid: the prices less what it took in cash at its counter."""
+        return self.fen - self.cash_fen
+
+    @property
+    def community_fen(self) -> int:
+        """What of it is the community's: for points, and its own share of meals."""
+        return self.due_fen - self.subsidy_fen
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +149,8 @@ class BatchLine:
     service_date: date
     milli_points: int
     fen: int
+    subsidy_fen: int
+    cash_fen: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +190,10 @@ class BatchStanding:
 
 @dataclass(frozen=True, slots=True)
 class RefundInfo:
-    """A refund as it stands. service_date: the day it was served for; booked_on: of its entry."""
+    """A refund as it stands. service_date: the day it was served for; booked_on: of its entry.
+
+    proposed_by: None where the partner said so and nobody has taken it up yet.
+    """
 
     id: UUID
     redemption_id: UUID
@@ -186,7 +203,7 @@ class RefundInfo:
     service_date: date
     reason: RefundReason
     state: DecisionState
-    proposed_by: UUID
+    proposed_by: UUID | None
     proposed_at: datetime
     decided_by: UUID | None
     decided_at: datetime | None

@@ -221,8 +221,9 @@ async def test_the_database_takes_no_correction_without_its_refund(shop: Shop, a
         with pytest.raises(asyncpg.CheckViolationError, match="not an approved refund"):
             await connection.execute(
                 "INSERT INTO bank.settlement_lines"
-                " (community_id, redemption_id, kind, batch_id, service_date, milli_points, fen)"
-                " VALUES (1, $1, 'correction', $2, $3, -10000, -1200)",
+                " (community_id, redemption_id, kind, batch_id, service_date, milli_points, fen,"
+                " subsidy_fen, cash_fen)"
+                " VALUES (1, $1, 'correction', $2, $3, -10000, -1200, 0, 0)",
                 meal.id,
                 batch.id,
                 TODAY,

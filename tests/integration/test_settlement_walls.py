@@ -62,7 +62,7 @@ async def test_what_a_redemption_costs_is_never_changed(books: Books, column: st
 async def test_a_redemption_is_not_fulfilled_without_its_capture(books: Books) -> None:
     with pytest.raises(asyncpg.CheckViolationError, match="its hold is not"):
         await books.app.execute(
-            "UPDATE bank.redemptions SET state = 'fulfilled', captured_on = '2026-03-02', served = 1"
+            "UPDATE bank.redemptions SET state = 'fulfilled', served = 1, captured_on = '2026-03-02'"
             " WHERE id = $1",
             books.waiting,
         )
@@ -92,9 +92,8 @@ async def test_a_redemption_that_has_ended_stays_as_it_is(books: Books) -> None:
 async def test_a_line_of_an_uncaptured_redemption_is_refused(books: Books) -> None:
     with pytest.raises(asyncpg.CheckViolationError, match="not a captured redemption"):
         await books.app.execute(
-            "INSERT INTO bank.settlement_lines"
-            " (community_id, redemption_id, kind, batch_id, service_date, milli_points, fen)"
-            " VALUES (1, $1, 'capture', $2, '2026-03-02', 10000, 1200)",
+            "INSERT INTO bank.settlement_lines "
+            "VALUES (1, $1, $2, 10000, 1200, 'capture', '2026-03-02', 0, 0)",
             books.waiting,
             books.batch,
         )
@@ -102,12 +101,7 @@ async def test_a_line_of_an_uncaptured_redemption_is_refused(books: Books) -> No
 
 async def test_a_redemption_is_settled_in_one_batch_only(books: Books) -> None:
     with pytest.raises(asyncpg.UniqueViolationError):
-        await books.app.execute(
-            "INSERT INTO bank.settlement_lines"
-            " (community_id, redemption_id, kind, batch_id, service_date, milli_points, fen)"
-            " SELECT community_id, redemption_id, kind, batch_id, service_date, milli_points, fen"
-            " FROM bank.settlement_lines"
-        )
+        await books.app.execute("INSERT INTO bank.settlement_lines SELECT * FROM bank.settlement_lines")
 
 
 async def test_a_batch_is_the_sum_of_its_lines(books: Books) -> None:
@@ -115,9 +109,9 @@ async def test_a_batch_is_the_sum_of_its_lines(books: Books) -> None:
         await books.app.execute(
             """
             INSERT INTO bank.settlement_batches (community_id, id, partner_id, business_date, sequence,
-                                                 frozen_at, lines, milli_points, fen, content_hash,
-                                                 entry_number)
-            SELECT 1, $1, partner_id, business_date, 2, now(), 1, 999, 999999, content_hash, 1
+                                                 frozen_at, lines, milli_points, fen, subsidy_fen,
+                                                 cash_fen, content_hash, entry_number)
+            SELECT 1, $1, partner_id, business_date, 2, now(), 1, 999, 999999, 0, 0, content_hash, 1
               FROM bank.settlement_batches
             """,
             uuid4(),
@@ -129,10 +123,10 @@ async def test_two_batches_cannot_claim_one_entry(books: Books) -> None:
         await books.app.execute(
             """
             INSERT INTO bank.settlement_batches (community_id, id, partner_id, business_date, sequence,
-                                                 frozen_at, lines, milli_points, fen, content_hash,
-                                                 entry_number)
-            SELECT 1, $1, partner_id, business_date, 2, now(), lines, milli_points, fen, content_hash,
-                   entry_number
+                                                 frozen_at, lines, milli_points, fen, subsidy_fen,
+                                                 cash_fen, content_hash, entry_number)
+            SELECT 1, $1, partner_id, business_date, 2, now(), lines, milli_points, fen, 0, 0,
+                   content_hash, entry_number
               FROM bank.settlement_batches
             """,
             uuid4(),

@@ -44,17 +44,19 @@ SETTLED = SettledLine(UUID(int=2), LineKind.CAPTURE, date(2026, 3, 9), MilliPoin
 
 
 @pytest.mark.parametrize(
-    "change",
+    "changed",
     [
         {"redemption": UUID(int=3)},
         {"kind": LineKind.CORRECTION},
-        {"service_date": date(2026, 3, 10)},
-        {"milli_points": MilliPoints(9_999)},
-        {"fen": Fen(1)},
+        {"service_date": date(2026, 3, 8)},
+        {"milli_points": 9_999},
+        {"fen": 1},
+        {"subsidy_fen": 1},
+        {"cash_fen": 1},
     ],
 )
-def test_the_hash_changes_with_anything_in_a_line(change: dict[str, Any]) -> None:
-    assert content_hash([SETTLED]) != content_hash([replace(SETTLED, **change)])
+def test_the_hash_changes_with_anything_in_a_line(changed: dict[str, Any]) -> None:
+    assert content_hash([SETTLED]) != content_hash([replace(SETTLED, **changed)])
 
 
 def entry_of(sums: Totals) -> list[tuple[AccountKind, Commodity, int]]:

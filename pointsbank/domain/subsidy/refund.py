@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from pointsbank.domain import points
 from pointsbank.domain.errors import InvalidValue
+from pointsbank.domain.points import MilliPoints
+from pointsbank.domain.redemption import portion
 from pointsbank.domain.subsidy.payers import Payer, Share, total
 
 ELDER = (Payer.POINTS, Payer.CASH)
@@ -35,6 +37,24 @@ def refund_shares(left: Sequence[Share], fen: int, *, price: int) -> tuple[Share
     return tuple(
         Share(share.payer, back[share.payer], share.place) for share in left if back.get(share.payer, 0) > 0
     )
+
+
+def points_left(milli_points: int, shares: Sequence[Share], *, quantity: int, kept: int) -> MilliPoints:
+    """Return what ``kept`` of ``quantity`` cost their member, when all cost ``milli_points``.
+
+    shares: of the whole order as frozen; none where nobody shares it, and then each portion costs the same.
+    Where somebody does, the points follow the elder's share by points, as :func:`refund_shares` leaves it:
+    of a subsidised meal and one beside it, the subsidised one is kept. At least 1, nothing for none.
+    """
+    if kept == 0 or kept == quantity:
+        return MilliPoints(milli_points if kept else 0)
+    paid = total([share for share in shares if share.payer is Payer.POINTS])
+    if not paid:
+        return MilliPoints(max(1, portion(milli_points, quantity=quantity, served=kept)))
+    fen = total(shares)
+    back = refund_shares(shares, fen - portion(fen, quantity=quantity, served=kept), price=fen // quantity)
+    gone = total([share for share in back if share.payer is Payer.POINTS])
+    return points.points_for_part(milli_points, part=paid - gone, whole=paid)
 
 
 def _apportion(parts: dict[Payer, int], fen: int) -> dict[Payer, int]:

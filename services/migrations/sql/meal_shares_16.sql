@@ -73,6 +73,56 @@ $$;
 CREATE CONSTRAINT TRIGGER require_refund_of_share AFTER INSERT ON bank.meal_refunds
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION bank.require_refund_of_share();
 
+-- What of a batch's line is the governments' and what was paid in cash: of a capture the shares less what was not
+-- handed over (a refund that has the redemption's own id), of a correction what went back by its refund.
+CREATE FUNCTION bank.settled_parts(p_community integer, p_redemption uuid, p_kind text, p_back uuid)
+RETURNS TABLE (subsidy_fen bigint, cash_fen bigint) LANGUAGE sql STABLE AS $$
+    SELECT coalesce(sum(part.fen) FILTER (WHERE part.payer IN ('city', 'district', 'town')), 0)::bigint,
+           coalesce(sum(part.fen) FILTER (WHERE part.payer = 'cash'), 0)::bigint
+      FROM (SELECT s.payer, s.fen FROM bank.meal_shares s
+             WHERE p_kind = 'capture' AND s.community_id = p_community AND s.redemption_id = p_redemption
+            UNION ALL
+            SELECT b.payer, -b.fen FROM bank.meal_refunds b
+             WHERE b.community_id = p_community AND b.redemption_id = p_redemption AND b.id = p_back) part
+$$;
+
+CREATE FUNCTION bank.require_settled_parts() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    IF EXISTS (
+        SELECT 1 FROM fresh f
+          LEFT JOIN bank.refunds u ON f.kind = 'correction' AND u.community_id = f.community_id
+                                  AND u.redemption_id = f.redemption_id AND u.state = 'approved'
+         CROSS JOIN LATERAL bank.settled_parts(f.community_id, f.redemption_id, f.kind,
+                                               coalesce(u.id, f.redemption_id)) m
+         WHERE (f.subsidy_fen, f.cash_fen) <> (m.subsidy_fen, m.cash_fen)) THEN
+        RAISE EXCEPTION 'a line is not shared as its meal is' USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER require_settled_parts AFTER INSERT ON bank.settlement_lines REFERENCING NEW TABLE AS fresh
+    FOR EACH STATEMENT EXECUTE FUNCTION bank.require_settled_parts();
+
+-- And a batch's parts are its lines'.
+CREATE FUNCTION bank.require_batch_parts() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    IF (NEW.subsidy_fen, NEW.cash_fen) <> (
+        SELECT coalesce(sum(l.subsidy_fen), 0)::bigint, coalesce(sum(l.cash_fen), 0)::bigint
+          FROM bank.settlement_lines l WHERE l.community_id = NEW.community_id AND l.batch_id = NEW.id) THEN
+        RAISE EXCEPTION 'the parts of batch % are not the sum of its lines', NEW.id
+            USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE CONSTRAINT TRIGGER require_batch_parts AFTER INSERT ON bank.settlement_batches
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION bank.require_batch_parts();
+
+REVOKE ALL ON FUNCTION bank.require_settled_parts, bank.require_batch_parts FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION bank.settled_parts TO pointsbank_app;
+
 DO $$
 DECLARE
     name text;

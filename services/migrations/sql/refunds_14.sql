@@ -56,9 +56,10 @@ BEGIN
     END IF;
     IF NOT EXISTS (
         SELECT 1 FROM bank.redemptions r
+          JOIN bank.holds h ON h.community_id = r.community_id AND h.id = r.id
          WHERE r.community_id = NEW.community_id AND r.id = NEW.redemption_id AND r.state = 'fulfilled'
            AND r.captured_on = NEW.service_date AND r.partner_id = NEW.partner_id
-           AND NEW.milli_points <= r.milli_points * r.served / r.quantity
+           AND NEW.milli_points <= h.captured
            AND NEW.fen <= r.fen * r.served / r.quantity) THEN
         RAISE EXCEPTION 'refund % is of no captured redemption', NEW.id USING ERRCODE = 'check_violation';
     END IF;
@@ -96,9 +97,10 @@ BEGIN
     IF EXISTS (
         SELECT 1 FROM fresh f
           LEFT JOIN bank.redemptions r ON r.community_id = f.community_id AND r.id = f.redemption_id
+          LEFT JOIN bank.holds h ON h.community_id = r.community_id AND h.id = r.id
          WHERE f.kind = 'capture'
            AND (r.state IS DISTINCT FROM 'fulfilled' OR r.captured_on <> f.service_date
-                OR r.milli_points * r.served / r.quantity <> f.milli_points
+                OR h.captured <> f.milli_points
                 OR r.fen * r.served / r.quantity <> f.fen)) THEN
         RAISE EXCEPTION 'a line is not a captured redemption as it stands' USING ERRCODE = 'check_violation';
     END IF;
@@ -153,7 +155,8 @@ BEGIN
 END
 $$;
 
-GRANT UPDATE (state, decided_by, decided_at, booked_on, entry_number) ON bank.refunds TO pointsbank_app;
+GRANT UPDATE (state, decided_by, decided_at, booked_on, entry_number, proposed_by, proposed_at, milli_points, fen,
+              reason) ON bank.refunds TO pointsbank_app;
 GRANT UPDATE (served) ON bank.redemptions TO pointsbank_app;
 REVOKE ALL ON FUNCTION bank.require_refund_entry, bank.require_refund_of_capture, bank.require_two_signatures
     FROM PUBLIC;

@@ -78,7 +78,7 @@ def upgrade() -> None:
         sa.Column("service_date", sa.Date(), nullable=False),
         sa.Column("reason", sa.String(length=40), nullable=False),
         sa.Column("state", sa.String(length=40), nullable=False),
-        sa.Column("proposed_by", sa.Uuid(), nullable=False),
+        sa.Column("proposed_by", sa.Uuid(), nullable=True),
         sa.Column("proposed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("decided_by", sa.Uuid(), nullable=True),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
@@ -94,7 +94,10 @@ def upgrade() -> None:
             "(state = 'proposed') = (decided_by IS NULL) AND (decided_by IS NULL) = (decided_at IS NULL)",
             name=op.f("ck_refunds_decided"),
         ),
-        sa.CheckConstraint("decided_by <> proposed_by", name=op.f("ck_refunds_two_people")),
+        sa.CheckConstraint(
+            "decided_by <> proposed_by AND (state <> 'approved' OR proposed_by IS NOT NULL)",
+            name=op.f("ck_refunds_two_people"),
+        ),
         sa.CheckConstraint(
             "(state = 'approved') = (entry_number IS NOT NULL) AND (entry_number IS NULL) = (booked_on IS NULL)",
             name=op.f("ck_refunds_booked"),

@@ -13,6 +13,11 @@ depends_on = None
 MEALS = "'breakfast', 'lunch', 'dinner'"
 PAYERS = "'city', 'district', 'town', 'community', 'points', 'cash'"
 STANDING = "subsidised_meal IS NOT NULL AND state NOT IN ('refused', 'cancelled', 'lapsed')"
+PARTS = (
+    "CASE kind WHEN 'capture' THEN subsidy_fen >= 0 AND cash_fen >= 0"
+    " AND subsidy_fen + cash_fen <= fen"
+    " ELSE subsidy_fen <= 0 AND cash_fen <= 0 AND subsidy_fen + cash_fen >= fen END"
+)
 FUNCTIONS = ("require_refund_of_share", "require_frozen_meal", "require_meal_sum")
 
 
@@ -118,13 +123,41 @@ def upgrade() -> None:
         "ix_meal_refunds_meal", "meal_refunds", ["community_id", "redemption_id", "payer"], schema="bank"
     )
     op.create_index("ix_meal_refunds_day", "meal_refunds", ["community_id", "recorded_on"], schema="bank")
+    for table in ("settlement_batches", "settlement_lines"):
+        for column in ("subsidy_fen", "cash_fen"):
+            zero = sa.Column(column, sa.BigInteger(), nullable=False, server_default=sa.text("0"))
+            op.add_column(table, zero, schema="bank")
+            op.alter_column(table, column, server_default=None, schema="bank")
+    op.create_check_constraint(op.f("ck_settlement_lines_parts"), "settlement_lines", PARTS, schema="bank")
+    _entry_of_batches("fen = cash_fen")
     # A script of several statements, which prepared statements (SQLAlchemy's way) cannot carry.
     script = (files("services.migrations") / "sql" / "meal_shares_16.sql").read_text()
     op.get_bind().connection.dbapi_connection.run_async(lambda connection: connection.execute(script))
 
 
+def _entry_of_batches(no_money: str) -> None:
+    """Say when a batch has no entry: where neither points nor money come to anything."""
+    name = op.f("ck_settlement_batches_entry")
+    op.drop_constraint(name, "settlement_batches", schema="bank")
+    op.create_check_constraint(
+        name,
+        "settlement_batches",
+        f"(entry_number IS NULL) = (milli_points = 0 AND {no_money})",
+        schema="bank",
+    )
+
+
 def downgrade() -> None:
     op.execute("DROP TRIGGER require_frozen_meal ON bank.redemptions")
+    op.execute("DROP TRIGGER require_settled_parts ON bank.settlement_lines")
+    op.execute("DROP TRIGGER require_batch_parts ON bank.settlement_batches")
+    _entry_of_batches("fen = 0")
+    op.drop_constraint(op.f("ck_settlement_lines_parts"), "settlement_lines", schema="bank")
+    for table in ("settlement_batches", "settlement_lines"):
+        for column in ("subsidy_fen", "cash_fen"):
+            op.drop_column(table, column, schema="bank")
+    op.execute("DROP FUNCTION bank.require_settled_parts, bank.require_batch_parts")
+    op.execute("DROP FUNCTION bank.settled_parts")
     for table in ("meal_refunds", "meal_shares", "meals"):
         op.drop_table(table, schema="bank")
     op.drop_index("uq_redemptions_subsidised_meal", table_name="redemptions", schema="bank")

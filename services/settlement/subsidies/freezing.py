@@ -117,6 +117,11 @@ async def with_shares(uow: UnitOfWork, found: Collection[RedemptionInfo]) -> lis
     return [replace(each, shares=shares.get(each.id, ())) for each in found]
 
 
+async def shares_of(uow: UnitOfWork, redemption_id: UUID) -> tuple[Share, ...]:
+    """Return who pays for a meal as it was frozen; nothing for what is none."""
+    return (await share_store.shares_of(uow, [redemption_id])).get(redemption_id, ())
+
+
 async def refund_meal(
     uow: UnitOfWork, refund_id: UUID, redemption_id: UUID, *, fen: int
 ) -> tuple[Share, ...]:
