@@ -19,18 +19,22 @@ from api.web.pages import page
 from api.web.visitor import Visitor, visit
 from pointsbank.domain import accounts
 from pointsbank.domain.accounts import Commodity
+from pointsbank.domain.decision import DecisionState
 from pointsbank.domain.errors import DomainError
 from pointsbank.domain.meals import SCORE_MAX, SCORE_MIN, Diet, MealWish, Mode, Tag
 from pointsbank.domain.partner import PartnerCode
 from pointsbank.domain.redemption import AHEAD_DAYS_MAX, NEXT, RedemptionState
-from pointsbank.domain.roles import Actor, Role
+from pointsbank.domain.refund import RefundReason
+from pointsbank.domain.roles import STAFF, Actor, Role
 from pointsbank.platform.database import UnitOfWork
 from services.ledger import lots
 from services.ledger import service as ledger
+from services.settlement import refunds
 from services.settlement import service as settlement
 from services.settlement.meals import feedback, menus
 from services.settlement.meals.views import DishInfo
 from services.settlement.service import Redeem
+from services.settlement.views import RedemptionInfo
 
 MEMBERS = may(Role.ELDER, Role.VOLUNTEER, Role.COORDINATOR)
 EXPIRING_SHOWN = 6
@@ -175,6 +179,18 @@ async def show_ordered(
         eaten=found.state is RedemptionState.FULFILLED and found.partner == PartnerCode.CANTEEN,
         scores=range(SCORE_MAX, SCORE_MIN - 1, -1),
         complaint_max=feedback.COMPLAINT_MAX,
+        may_refund=await _may_refund(uow, visitor, found),
+        refund_reasons=list(RefundReason),
+    )
+
+
+async def _may_refund(uow: UnitOfWork, visitor: Visitor, order: RedemptionInfo) -> bool:
+    """Tell whether the visitor may propose to give back what an order cost."""
+    if order.state is not RedemptionState.FULFILLED or not visitor.actor.has(*STAFF):
+        return False
+    told = await refunds.refunds_of(uow, order.id)
+    return order.member_id != visitor.actor.person_id and all(
+        each.state is DecisionState.REFUSED for each in told
     )
 
 

@@ -54,6 +54,9 @@ DONE = frozenset(
         "kept_apart",
         "sent_again",
         "tried_again",
+        "signed",
+        "paid",
+        "refund_proposed",
     }
 )
 """What a page may be told to say was done, by ``?done=``."""

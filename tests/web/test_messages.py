@@ -49,9 +49,10 @@ from pointsbank.domain.policy import DEFAULT_POLICY
 from pointsbank.domain.preferences import ExclusionReason, Relation
 from pointsbank.domain.public_proof import Term as ProofTerm
 from pointsbank.domain.redemption import RedemptionState
+from pointsbank.domain.refund import RefundReason
 from pointsbank.domain.resident import Gender
 from pointsbank.domain.roles import Role
-from pointsbank.domain.settlement import DifferenceKind
+from pointsbank.domain.settlement import BatchState, DifferenceKind, LineKind
 from pointsbank.domain.subsidy.payers import Hardship, Meal, Payer
 from pointsbank.domain.visit import ConfirmationMethod, VisitState
 from pointsbank.domain.visit_rules import BarKind, Ground
@@ -59,6 +60,7 @@ from pointsbank.platform.messages import LOCALES, negotiate, rule_key
 from services.ledger.exchange.exports import Format
 from services.ledger.exchange.sheets import ACCOUNT_COLUMNS, LINE_COLUMNS, NOTES, SHEETS, TRIAL_COLUMNS
 from services.ledger.proof.verification import Fault
+from services.settlement.batch_sheets import COLUMNS as BATCH_COLUMNS
 from services.settlement.subsidies.claim_sheets import COLUMNS, PERSON_COLUMN
 from services.settlement.views import ClaimKind
 
@@ -71,6 +73,11 @@ FAMILIES: dict[str, list[str]] = {
     "ask.who.": list(WHO),
     "apart.said_by.": list(Side),
     "bar.": list(BarKind),
+    "batch.column.": list(BATCH_COLUMNS),
+    "batch.kind.": list(LineKind),
+    "batch.state.": list(BatchState),
+    "batch.": ["statement", "partner", "day", "number", "total", "sign_here", "sign_date", "partner_signs"],
+    "refund.reason.": list(RefundReason),
     "complain.appeal.": list(AppealState),
     "complain.next.": list(ComplaintState),
     "ask.soon.": list(SOON),
