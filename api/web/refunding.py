@@ -60,7 +60,7 @@ async def show_refunds(
 ) -> Response[str]:
     """Return the queue of proposed refunds."""
     waiting = await refunds.refunds(uow, state=DecisionState.PROPOSED)
-    proposers = await people.people_by_id(uow, [each.proposed_by for each in waiting])
+    proposers = await people.people_by_id(uow, [each.proposed_by for each in waiting if each.proposed_by])
     return page(
         request,
         visitor,
@@ -69,6 +69,7 @@ async def show_refunds(
         waiting=waiting,
         names={proposer: each.name for proposer, each in proposers.items()},
         me=visitor.actor.person_id,
+        may_propose=visitor.actor.has(*STAFF),
     )
 
 

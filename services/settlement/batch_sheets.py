@@ -27,7 +27,10 @@ Say = Callable[[str], str]
 
 Cell = str | int
 
-COLUMNS = ("redemption", "kind", "served_on", "points", "milli_points", "yuan", "fen")
+MONEY = ("fen", "subsidy_fen", "cash_fen", "due_fen")
+"""What of the price governments owe, and what the counter has taken; the rest of it is due to the partner."""
+
+COLUMNS = ("redemption", "kind", "served_on", "points", "milli_points", "yuan", *MONEY, "due_yuan")
 FEN_PER_YUAN = 100
 
 
@@ -111,8 +114,14 @@ def _rows(told: BatchStatement, say: Say) -> list[list[Cell]]:
 def _sums(lines: Sequence[BatchLine]) -> list[Cell]:
     """Return the sums over lines: points and yuan for people, milli-points and fen to reckon with."""
     milli_points, fen = sum(line.milli_points for line in lines), sum(line.fen for line in lines)
+    subsidy, cash = sum(line.subsidy_fen for line in lines), sum(line.cash_fen for line in lines)
+    due = fen - cash
+    return [format_points(milli_points), milli_points, _yuan(fen), fen, subsidy, cash, due, _yuan(due)]
+
+
+def _yuan(fen: int) -> str:
     sign, whole, rest = "-" if fen < 0 else "", *divmod(abs(fen), FEN_PER_YUAN)
-    return [format_points(milli_points), milli_points, f"{sign}{whole}.{rest:02d}", fen]
+    return f"{sign}{whole}.{rest:02d}"
 
 
 def _plain(cell: Cell) -> str:
